@@ -1,0 +1,39 @@
+"""GRPO with verified rewards on the RL prompts of a mixture, from an NTP checkpoint.
+
+    accelerate launch --config_file recipes/accelerate/cpu.yaml recipes/grpo.py --config recipes/parity/quick/grpo.yaml
+    … --learning_rate 3e-5 --reward_funcs chain --temperature 0.8     any key of the YAML or of TRL's GRPOConfig
+
+Without --model_name_or_path it starts from the newest checkpoint in RUN_DIR/sft.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from rarecot.errors import exit_with
+from rarecot.training import arguments, checks
+
+
+def main() -> None:
+    request = arguments.parse("grpo", __doc__)  # every mistake that can be seen without a model ends here
+    if request.is_default and checks.model_folder(request) is None:
+        subprocess.run([sys.executable, Path(__file__).with_name("sft.py")], check=True)
+
+    from rarecot.training import grpo, session
+    from rarecot.training.run import open_run
+    from rarecot.training.trl_config import trl_configs
+    from rarecot.training.verdict import verdict
+
+    session.quiet()
+    config, _ = trl_configs(request)
+    run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
+    if not session.report_complete(run, config.max_steps):
+        model, tokenizer = grpo.model_and_tokenizer(request)
+        trainer = grpo.make_trainer(run, config, model, tokenizer, run.mixture)
+        session.train(run, trainer, tokenizer, describe=grpo.constants(config))
+    if run.is_main:
+        print(verdict(run.dir))
+
+
+if __name__ == "__main__":
+    exit_with(main)

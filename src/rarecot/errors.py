@@ -1,0 +1,37 @@
+"""Refusals: everything wrong with what a user asked for, said at once and before any model loads."""
+
+import difflib
+import sys
+from collections.abc import Callable, Iterable, Sequence
+
+EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 75
+
+
+class ConfigError(ValueError):
+    """A request that cannot be run.
+
+    Args:
+        problems: one sentence each: what is wrong, where, why, and the remedy. At least one.
+    """
+
+    def __init__(self, problems: Sequence[str]):
+        assert problems, "a refusal names at least one problem"
+        self.problems = list(problems)
+        super().__init__("\n".join(f"  {i}. {text}" for i, text in enumerate(self.problems, 1)))
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`"; did you mean 'p_cot'?"`, or an empty string when nothing known is close to `name`."""
+    match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def exit_with(main: Callable[[], None]) -> None:
+    """Run an entry script; a `ConfigError` becomes a numbered list on stderr and exit code 2."""
+    try:
+        main()
+    except ConfigError as error:
+        count = len(error.problems)
+        noun = "problem" if count == 1 else f"{count} problems"
+        print(f"\nNothing was run, because of {'this' if count == 1 else 'these'} {noun}:\n{error}\n", file=sys.stderr)
+        sys.exit(EXIT_REFUSED)

@@ -1,0 +1,1 @@
+"""Measuring: metrics, records, and the harness that makes one from a model."""

@@ -1,0 +1,85 @@
+"""`records.jsonl`: one JSON object an evaluation, appended, never rewritten."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+FILE = "records.jsonl"
+
+# What makes two evaluations the same one; everything else in a record is measured or follows from these.
+IDENTITY = ("stage", "step", "split", "seed", "decoding", "temperature", "n", "protocol")
+
+FIELDS: dict[str, str] = {
+    "stage": "sft, grpo, star or reinforce: what was training the model",
+    "step": "optimizer steps of this stage",
+    "sequences_seen": "demonstrations (sft) or rollouts (RL) of this stage so far",
+    "tokens_seen": "tokens of this stage so far, prompts included, padding not",
+    "split": "test: held-out problems; rollouts: what RL sampled for training",
+    "seed": "of the run",
+    "decoding": "greedy or sampled",
+    "temperature": "of sampling; 0 when greedy",
+    "n": "responses",
+    "accuracy": "share of responses whose final answer is right",
+    "accuracy_ci": "95 % interval, clustered by prompt",
+    "length_mean": "response tokens, end-of-sequence not counted",
+    "length_median": "the same",
+    "length_p95": "the same",
+    "length_correct_mean": "the same, of the right responses",
+    "length_wrong_mean": "the same, of the others",
+    "long_share": "share of responses with anything before the answer",
+    "long_share_ci": "95 % interval, clustered by prompt",
+    "accuracy_long": "accuracy of the long responses; null if there are none",
+    "accuracy_long_ci": "95 % interval, clustered by prompt",
+    "accuracy_short": "accuracy of the short responses; null if there are none",
+    "accuracy_short_ci": "95 % interval, clustered by prompt",
+    "truncated_share": "share of responses that were cut off",
+    "no_answer_share": "share of finished responses without a readable answer",
+    "protocol": "how the prompt was made and the answer read",
+    "loss_normalisation": "RL only: how the loss weighs tokens and sequences",
+    "dead_group_share": "rollouts only: share of prompts whose responses all got the same reward",
+    "reward_mean": "rollouts only: mean total reward",
+    "seconds": "wall time of the evaluation",
+}
+
+
+def identity(record: dict[str, Any]) -> tuple[Any, ...]:
+    """What makes a record this evaluation and no other."""
+    return tuple(record.get(key) for key in IDENTITY)
+
+
+def read(run_dir: Path) -> list[dict[str, Any]]:
+    """The records of a run in the order they were made; of equal ones the first. A last line that a kill cut short is
+    left out: it was never finished, and its evaluation will be made again."""
+    path = run_dir / FILE
+    if not path.is_file():
+        return []
+    unique: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for line in path.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            record = json.loads(line)
+            unique.setdefault(identity(record), record)
+    return list(unique.values())
+
+
+def append(run_dir: Path, record: dict[str, Any]) -> None:
+    """Add one record as one line, in a single write.
+
+    Raises:
+        ValueError: a field that `FIELDS` does not name: every number has a documented meaning.
+    """
+    if unknown := sorted(set(record) - set(FIELDS)):
+        raise ValueError(f"records have no field {', '.join(unknown)}; name it in evaluation/records.py first")
+    path = run_dir / FILE
+    _drop_half_line(path)
+    with path.open("a") as file:
+        file.write(json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _drop_half_line(path: Path) -> None:
+    if path.is_file():
+        data = path.read_bytes()
+        if data and not data.endswith(b"\n"):
+            path.write_bytes(data[: data.rfind(b"\n") + 1])

@@ -1,0 +1,183 @@
+"""What a mixture is: the options, where they may lie, and what is wrong with them."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rarecot.errors import ConfigError, nearest
+from rarecot.tasks import TASKS, Task
+
+SHARE_TOLERANCE = 0.02  # largest relative gap between p_cot and what a block of an online mixture can hold
+
+
+@dataclass(frozen=True)
+class MixtureSpec:
+    """D(p_cot) of a task (PAPER §1), and the problems held out for RL and for testing.
+
+    Args:
+        task: the task with its options.
+        p_cot: share of training demonstrations that are long, in [0, 1].
+        n: training demonstrations (fixed set), or demonstrations a block (online).
+        online: fresh demonstrations for ever instead of a fixed set. The share is exact in every block of n.
+        n_rl: problems whose prompts RL samples from.
+        n_test: problems that are only ever evaluated.
+        seed: of problems, noise and of which demonstrations are long.
+    """
+
+    task: Task
+    p_cot: float = 0.25
+    n: int = 1000
+    online: bool = False
+    n_rl: int = 1024
+    n_test: int = 512
+    seed: int = 0
+
+    @property
+    def n_long(self) -> int:
+        """Long demonstrations among the n (of each block, when online): exactly round(p_cot · n)."""
+        return round(self.p_cot * self.n)
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The flat mapping that a YAML would hold; `from_mapping` inverts it."""
+        own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "task"}
+        name = next(name for name, cls in TASKS.items() if isinstance(self.task, cls))
+        return {"task": name, **dataclasses.asdict(self.task), **own}
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any], where: str = "the mixture") -> "MixtureSpec":
+        """Build a spec from a flat mapping: `task`, the task's options, and the fields above.
+
+        Raises:
+            ConfigError: everything that is wrong, at once: an unknown task or key, a wrong type, a value out of
+                range, splits that are empty or larger than the task has problems.
+        """
+        if "task" not in values:
+            raise ConfigError([f"{where} names no task. Add `task:` with one of: {', '.join(TASKS)}."])
+        if values["task"] not in TASKS:
+            name = values["task"]
+            raise ConfigError([f"{where}: unknown task '{name}'{nearest(str(name), TASKS)} Known: {', '.join(TASKS)}."])
+        task_class = TASKS[values["task"]]
+        own, options = _types(cls), _types(task_class)
+        problems, clean = [], {}
+        for key, value in values.items():
+            if key == "task":
+                continue
+            kind = own.get(key) or options.get(key)
+            if kind is None:
+                known = [*own, *options]
+                problems.append(f"{where}: '{key}' is no option of a {values['task']} mixture{nearest(key, known)}")
+                continue
+            try:
+                clean[key] = coerce(value, kind)
+            except ValueError as error:
+                problems.append(f"{where}: {key} {error}")
+        task = task_class(**{k: v for k, v in clean.items() if k in options})
+        spec = cls(task=task, **{k: v for k, v in clean.items() if k in own})
+        problems += [f"{where}: {problem}" for problem in spec.problems()]
+        if problems:
+            raise ConfigError(problems)
+        return spec
+
+    def problems(self) -> list[str]:
+        """What is wrong with the values, a sentence each."""
+        found = self.task.problems_with_options()
+        if not 0 <= self.p_cot <= 1:
+            found.append(
+                f"p_cot is {self.p_cot}: it is the share of demonstrations that are long, so it lies between 0 and 1."
+            )
+        for key, what in (("n", "training"), ("n_rl", "RL"), ("n_test", "test")):
+            if getattr(self, key) < 1:
+                found.append(f"{key} is {getattr(self, key)}: the {what} split would be empty. Set {key} to 1 or more.")
+        if found:
+            return found
+        held_out = self.n_rl + self.n_test
+        needed = held_out + (1 if self.online else self.n)
+        space = self.task.space
+        if space is not None and needed > space:
+            found.append(
+                f"the splits need {needed} distinct problems (n {self.n}{' a block' if self.online else ''}, "
+                f"n_rl {self.n_rl}, n_test {self.n_test}) but the task has only {space}, so training, RL and test "
+                f"would overlap. Lower the sizes or make the task larger (for parity: raise d)."
+            )
+        realised = self.n_long / self.n
+        if self.online and abs(realised - self.p_cot) > SHARE_TOLERANCE * self.p_cot:
+            found.append(
+                f"a block of n = {self.n} online demonstrations can hold p_cot = {self.p_cot} only as {self.n_long} "
+                f"of {self.n} = {realised:.4f}. Raise n (for example to {_block_for(self.p_cot)})."
+            )
+        return found
+
+
+def mixture_keys() -> dict[str, type]:
+    """Every key that some mixture knows → its type: the fields of `MixtureSpec` and of all tasks."""
+    keys: dict[str, type] = {"task": str, **_types(MixtureSpec)}
+    for task in TASKS.values():
+        keys.update(_types(task))
+    return keys
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping.
+
+    Raises:
+        ConfigError: no such file, not YAML, or not a mapping.
+    """
+    if not path.is_file():
+        raise ConfigError([f"there is no file {path}. Give the path of an existing YAML, relative to where you are."])
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise ConfigError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from error
+    if not isinstance(values, dict):
+        raise ConfigError([f"{path} must hold `key: value` lines, but holds {type(values).__name__}."])
+    return values
+
+
+def coerce(value: Any, kind: type) -> Any:
+    """`value` (from YAML or the command line) as a `kind`.
+
+    Raises:
+        ValueError: with the end of a sentence that starts with the key.
+    """
+    text = str(value).strip()
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise ValueError(f"is {value!r}: it must be true or false.")
+    if isinstance(value, bool) and kind in (int, float):
+        raise ValueError(f"is {text.lower()}: it must be a number.")
+    if kind is int:
+        try:
+            number = float(text)
+        except ValueError:
+            raise ValueError(f"is {value!r}: it must be a whole number.") from None
+        if not number.is_integer():
+            raise ValueError(f"is {value!r}: it must be a whole number.")
+        return int(number) if "e" in text.lower() or "." in text else int(text)
+    if kind is float:
+        try:
+            return float(text)
+        except ValueError:
+            raise ValueError(f"is {value!r}: it must be a number.") from None
+    return text
+
+
+def _types(cls: type) -> dict[str, type]:
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls) if f.name != "task"}
+
+
+def _block_for(p_cot: float) -> int:
+    return next(n for n in (64, 100, 128, 256, 500, 1000, 10_000, 100_000, 1_000_000) if _holds(p_cot, n))
+
+
+def _holds(p_cot: float, n: int) -> bool:
+    return abs(round(p_cot * n) / n - p_cot) <= SHARE_TOLERANCE * p_cot or n == 1_000_000
+
+
+

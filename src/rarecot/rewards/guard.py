@@ -1,0 +1,52 @@
+"""Rewards bound to a run: responses that did not end are never rewarded, and every rollout is seen by an observer."""
+
+import functools
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+Reward = Callable[..., list[float]]
+Observer = Callable[..., None]
+
+
+def bind(
+    rewards: Sequence[Reward],
+    eos_token_ids: Collection[int],
+    special_token_ids: Collection[int],
+    weights: Sequence[float] | None = None,
+    observer: Observer | None = None,
+) -> list[Reward]:
+    """The rewards as a trainer gets them.
+
+    TRL hands rewards the decoded text with special tokens left out, so a response that was cut off, or that has a pad
+    or bos in its middle, looks complete. Its ids tell; such a response gets 0.
+
+    Args:
+        rewards: functions with TRL's signature, in the order of `reward_funcs`.
+        eos_token_ids: ids that end a response.
+        special_token_ids: ids that the decoded text leaves out.
+        weights: of the rewards in their sum, as the trainer applies them; 1 each when None.
+        observer: called once a batch of rollouts, after the last reward, with the keyword arguments that TRL gives a
+            reward and `rewards`, the weighted sums.
+    """
+    forbidden, ends = set(special_token_ids), set(eos_token_ids)
+    factors = list(weights) if weights is not None else [1.0] * len(rewards)
+    totals: list[float] = []
+
+    def complete(ids: Sequence[int]) -> bool:
+        return bool(ids) and ids[-1] in ends and not forbidden.intersection(ids[:-1])
+
+    def guarded(index: int, reward: Reward) -> Reward:
+        @functools.wraps(reward)
+        def call(completions: Sequence[str], completion_ids: Sequence[Sequence[int]], **columns: Any) -> list[float]:
+            values = reward(completions=completions, completion_ids=completion_ids, **columns)
+            values = [value if complete(ids) else 0.0 for value, ids in zip(values, completion_ids, strict=True)]
+            if index == 0:
+                totals[:] = [0.0] * len(values)
+            totals[:] = [total + factors[index] * value for total, value in zip(totals, values, strict=True)]
+            if observer is not None and index == len(rewards) - 1:
+                observer(completions=completions, completion_ids=completion_ids, rewards=list(totals), **columns)
+            return values
+
+        return call
+
+    return [guarded(i, reward) for i, reward in enumerate(rewards)]

@@ -1,0 +1,46 @@
+"""The protocol that the harness and the trainers sample through."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rarecot.types import Completion
+
+
+@dataclass(frozen=True)
+class SamplingParams:
+    """How to decode.
+
+    Args:
+        max_new_tokens: cap on generated tokens, the end-of-sequence token included.
+        temperature: 0 is greedy; otherwise logits are divided by it. Nothing else (top-p, top-k) shapes the
+            distribution: theory and importance ratios assume the model's own.
+        n: completions a prompt.
+        seed: of the random stream, which is the sampler's own; None draws from torch's global stream.
+        logprobs: whether to return the log-probability of each generated token.
+    """
+
+    max_new_tokens: int
+    temperature: float = 0.0
+    n: int = 1
+    seed: int | None = None
+    logprobs: bool = False
+
+
+class Sampler(Protocol):
+    """Something that completes prompts."""
+
+    def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
+        """For each of the B prompts, `params.n` completions, in order."""
+
+
+def completion_from_ids(
+    tokenizer: Any, ids: list[int], eos_token_ids: Collection[int], logprobs: list[float] | None = None
+) -> Completion:
+    """What was written, from its ids: up to and with the end-of-sequence token, or cut off.
+
+    Special tokens in the middle stay visible in the text, so that a malformed response cannot look well formed.
+    """
+    stopped = bool(ids) and ids[-1] in eos_token_ids
+    text = tokenizer.decode(ids[:-1] if stopped else ids, skip_special_tokens=False)
+    return Completion(ids, text, "stop" if stopped else "length", logprobs)

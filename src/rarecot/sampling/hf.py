@@ -1,0 +1,128 @@
+"""Sampling with transformers' `generate`, without paying for responses that have ended."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import GenerationConfig
+
+from rarecot.sampling.base import SamplingParams, completion_from_ids
+from rarecot.types import Completion
+
+FIRST_CHUNK = 4  # tokens; short answers end within it, then only the unfinished rows go on
+
+
+class HfSampler:
+    """A transformers causal language model as a `Sampler`.
+
+    Args:
+        model: the model, on its device; its training mode is restored after every call.
+        tokenizer: with distinct pad and eos.
+        batch_size: sequences decoded together.
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, batch_size: int = 256):
+        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+
+    def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
+        """See `Sampler.sample`. Prompts of similar length share a batch; the result is in the order given."""
+        rows = [i for i in range(len(prompt_ids)) for _ in range(params.n)]
+        order = sorted(range(len(rows)), key=lambda j: len(prompt_ids[rows[j]]))
+        completions: list[Completion | None] = [None] * len(rows)
+        with _inference(self.model), _random_stream(params.seed, self.model.device):
+            for start in range(0, len(order), self.batch_size):
+                batch = order[start : start + self.batch_size]
+                for j, completion in zip(
+                    batch, self._batch([prompt_ids[rows[j]] for j in batch], params), strict=True
+                ):
+                    completions[j] = completion
+        return [completions[i * params.n : (i + 1) * params.n] for i in range(len(prompt_ids))]
+
+    def _batch(self, prompts: list[Sequence[int]], params: SamplingParams) -> list[Completion]:
+        """Decode in chunks that double, and drop finished rows (and their cache) in between: what is sampled is the
+        same, but a batch of mostly short responses costs little more than its few long ones."""
+        device, pad = self.model.device, self.tokenizer.pad_token_id
+        width = max(map(len, prompts))
+        ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=device)  # (B, P), left-padded
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        alive = torch.arange(len(prompts), device=device)  # rows that have not ended
+        generated: list[list[int]] = [[] for _ in prompts]
+        logprobs: list[list[float]] = [[] for _ in prompts]
+        cache, done, chunk = None, 0, FIRST_CHUNK
+        while done < params.max_new_tokens and len(alive):
+            chunk = min(chunk, params.max_new_tokens - done)
+            output = self.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                past_key_values=cache,
+                generation_config=self._generation_config(params, chunk),
+            )
+            new = output.sequences[:, ids.shape[1] :]  # (alive, ≤ chunk)
+            scores = _logprobs(output.logits, new, params) if params.logprobs else None
+            ended = torch.isin(new, torch.tensor(self._eos(), device=device))  # (alive, ≤ chunk)
+            for k, row in enumerate(alive.tolist()):
+                stop = int(ended[k].int().argmax()) + 1 if ended[k].any() else new.shape[1]
+                generated[row] += new[k, :stop].tolist()
+                if scores is not None:
+                    logprobs[row] += scores[k, :stop].tolist()
+            going = (~ended.any(dim=1)).nonzero().squeeze(1)
+            done, alive = done + new.shape[1], alive[going]
+            ids = output.sequences[going]
+            mask = torch.cat([mask[going], mask.new_ones(len(going), new.shape[1])], dim=1)
+            cache = output.past_key_values
+            if len(going) and len(going) < len(new):
+                cache.batch_select_indices(going)
+            chunk *= 2
+        return [
+            completion_from_ids(self.tokenizer, tokens, self._eos(), scores if params.logprobs else None)
+            for tokens, scores in zip(generated, logprobs, strict=True)
+        ]
+
+    def _eos(self) -> list[int]:
+        eos = self.model.generation_config.eos_token_id
+        eos = self.tokenizer.eos_token_id if eos is None else eos
+        return [eos] if isinstance(eos, int) else list(eos)
+
+    def _generation_config(self, params: SamplingParams, max_new_tokens: int) -> GenerationConfig:
+        how = {"do_sample": True, "temperature": params.temperature, "top_k": 0, "top_p": 1.0}
+        return GenerationConfig(
+            max_new_tokens=max_new_tokens,
+            pad_token_id=self.tokenizer.pad_token_id,
+            bos_token_id=self.tokenizer.bos_token_id,
+            eos_token_id=self._eos(),
+            return_dict_in_generate=True,
+            output_logits=params.logprobs,
+            use_cache=True,
+            disable_compile=True,
+            **(how if params.temperature > 0 else {"do_sample": False}),
+        )
+
+
+def _logprobs(logits: Sequence[torch.Tensor], new: torch.Tensor, params: SamplingParams) -> torch.Tensor:
+    """Log-probabilities of the chosen tokens, shape (B, T), at the sampling temperature (1 when greedy)."""
+    stacked = torch.stack(list(logits), dim=1).float() / (params.temperature or 1.0)  # (B, T, V)
+    return stacked.log_softmax(-1).gather(-1, new.unsqueeze(-1)).squeeze(-1)
+
+
+@contextlib.contextmanager
+def _inference(model: Any) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        model.train(training)
+
+
+@contextlib.contextmanager
+def _random_stream(seed: int | None, device: torch.device) -> Iterator[None]:
+    """A stream of our own: measuring more or less often must not change what training draws."""
+    if seed is None:
+        yield
+        return
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        torch.manual_seed(seed)
+        yield

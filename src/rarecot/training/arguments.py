@@ -1,0 +1,280 @@
+"""What a recipe is asked to do: YAML plus command line, sorted to their owners and checked before torch is imported.
+
+A key belongs to one of three: the recipe's own arguments (the dataclasses below), the mixture (so `--p_cot 0.4` works
+anywhere), or TRL's config of the stage (so every TRL option works under its own name). A key that nobody owns is an
+error.
+"""
+
+import dataclasses
+import sys
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from rarecot.errors import ConfigError, nearest
+from rarecot.mixtures.spec import MixtureSpec, coerce, mixture_keys, read_mapping
+from rarecot.training.checks import check
+from rarecot.training.options import trainer_options
+
+
+def _option(default: Any, help: str) -> Any:
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata={"help": help})
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class RunArguments:
+    """Options of every stage."""
+
+    run_dir: str = _option("runs/parity-tiny", "folder of the run; its stages share it")
+    mixture: str = _option("data_mixes/parity-tiny.yaml", "a mixture's YAML, or a folder that data_mixes/build.py wrote")
+    move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
+    eval_every: int = _option(50, "optimizer steps between evaluations; the first and last step are always evaluated")
+    eval_n: int = _option(256, "test problems of an evaluation during training")
+    eval_temperature: float = _option(1.0, "temperature of the sampled evaluation; the other one is greedy")
+    eval_batch_size: int = _option(256, "sequences decoded together in evaluation")
+    split_by_length: bool = _option(
+        True, "compute the loss of short and long rows of a batch apart: the same loss, without the padding"
+    )
+
+
+@dataclass(frozen=True)
+class SftArguments(RunArguments):
+    """Options of `recipes/sft.py`; the model shape is used unless `model_name_or_path` names a checkpoint."""
+
+    model_type: Literal["llama", "gpt2", "mistral", "qwen3"] = _option("llama", "architecture of a model from scratch")
+    num_layers: int = _option(2, "depth of a model from scratch")
+    hidden_size: int = _option(128, "width of a model from scratch")
+    num_heads: int = _option(4, "attention heads of a model from scratch")
+    intermediate_size: int = _option(512, "width of the MLP of a model from scratch")
+    max_positions: int = _option(0, "positions of a model from scratch, in tokens; 0: what prompt + long chain need")
+    tie_embeddings: bool = _option(False, "share input and output embeddings of a model from scratch")
+
+
+@dataclass(frozen=True)
+class GrpoArguments(RunArguments):
+    """Options of `recipes/grpo.py`; without `model_name_or_path` it starts from RUN_DIR/sft."""
+
+    reward_funcs: list[str] = _option(["answer"], "rewards by name, summed with reward_weights")
+    allow_truncation: bool = _option(
+        False, "accept a max_completion_length that cuts long demonstrations off (they are then never rewarded)"
+    )
+
+
+ARGUMENTS: dict[str, type[RunArguments]] = {"sft": SftArguments, "grpo": GrpoArguments}
+
+# Ours to set: where a stage's checkpoints go follows from run_dir.
+_RESERVED = {"output_dir": "run_dir (checkpoints go to RUN_DIR/STAGE)", "data_seed": "seed (one seed for the run)"}
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that has passed every check that needs no model.
+
+    Args:
+        stage: `sft`, `grpo`.
+        arguments: the recipe's own options.
+        spec: the mixture.
+        seed: of the run: problems, initialisation, order, sampling.
+        from_yaml: TRL's options from the YAML file.
+        from_command_line: TRL's options from the command line, as words.
+        config_path: the YAML that was read.
+        is_default: no --config was given.
+    """
+
+    stage: str
+    arguments: RunArguments
+    spec: MixtureSpec
+    seed: int
+    from_yaml: dict[str, Any]
+    from_command_line: dict[str, list[str]]
+    config_path: Path
+    is_default: bool
+
+    @property
+    def run_dir(self) -> Path:
+        return Path(self.arguments.run_dir)
+
+    @property
+    def output_dir(self) -> Path:
+        """Folder of this stage's checkpoints."""
+        return self.run_dir / self.stage
+
+    def trainer_value(self, key: str) -> Any:
+        """What TRL's option will be, as far as can be said without TRL: asked for, or the default in its source.
+        Words from the command line are read like YAML scalars."""
+        if key in self.from_command_line:
+            words = self.from_command_line[key]
+            return _scalar(words[0]) if len(words) == 1 else [_scalar(word) for word in words]
+        if key in self.from_yaml:
+            value = self.from_yaml[key]
+            return _scalar(value) if isinstance(value, str) else value
+        return trainer_options(self.stage)[key].default
+
+
+def parse(stage: str, description: str, argv: list[str] | None = None) -> Request:
+    """Read `--config FILE --key value …`; without --config, the tiny parity default, and say so.
+
+    Raises:
+        ConfigError: everything wrong that can be known without loading a model, at once.
+    """
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if "--help" in argv or "-h" in argv:
+        print(help_text(stage, description))
+        sys.exit(0)
+    words = _words(argv)
+    config = words.pop("config", None)
+    path = Path(config[0]) if config else default_config(stage)
+    if config is None:
+        print(f"No --config: running the tiny parity default, {path}", flush=True)
+    return request(stage, read_mapping(path), words, path, is_default=config is None)
+
+
+def request(
+    stage: str, from_yaml: dict[str, Any], words: dict[str, list[str]], path: Path, is_default: bool = False
+) -> Request:
+    """Sort keys to their owners and check them; see `parse`."""
+    own, mixture, trainer = _types(ARGUMENTS[stage]), mixture_keys(), trainer_options(stage)
+    problems: list[str] = []
+    mine: dict[str, Any] = {}
+    mixture_values: dict[str, Any] = {}
+    yaml_left: dict[str, Any] = {}
+    words_left: dict[str, list[str]] = {}
+    sources = [(path.name, from_yaml.items()), ("the command line", words.items())]
+    for where, items in sources:
+        for key, value in items:
+            if key in _RESERVED:
+                problems.append(f"{where}: '{key}' is set by rarecot; use {_RESERVED[key]}.")
+            elif key in own:
+                try:
+                    mine[key] = _value(value, own[key])
+                except ValueError as error:
+                    problems.append(f"{where}: {key} {error}")
+            elif key in mixture and key != "seed":
+                mixture_values[key] = value[0] if isinstance(value, list) and value else value
+            elif key in trainer:
+                (words_left if items is sources[1][1] else yaml_left)[key] = value
+            else:
+                known = [*own, *mixture, *trainer]
+                problems.append(f"{where}: '{key}' is no option of {stage}{nearest(key, known)}")
+    arguments = ARGUMENTS[stage](**mine)
+    seed_value = (words_left.get("seed") or [yaml_left.get("seed", 0)])[0]
+    spec = None
+    try:
+        seed = coerce(seed_value, int)
+    except ValueError as error:
+        problems.append(f"seed {error}")
+        seed = 0
+    try:
+        spec = _mixture_spec(arguments, {**mixture_values, "seed": seed}, path)
+    except ConfigError as error:
+        problems += error.problems
+    if spec is None:
+        raise ConfigError(problems)
+    result = Request(stage, arguments, spec, seed, yaml_left, words_left, path, is_default)
+    problems += check(result)
+    if problems:
+        raise ConfigError(problems)
+    return result
+
+
+def default_config(stage: str) -> Path:
+    """The tiny parity recipe of a stage, in this checkout."""
+    return Path(__file__).parents[3] / "recipes" / "parity" / "tiny" / f"{stage}.yaml"
+
+
+def locate(name: str, config_path: Path) -> Path:
+    """A path from a YAML: relative to where the command runs, else to the folders above the YAML."""
+    path = Path(name)
+    candidates = [path, *(parent / path for parent in config_path.resolve().parents)]
+    return next((p for p in candidates if p.exists()), path)
+
+
+def help_text(stage: str, description: str) -> str:
+    """Own options with their units, then where the others come from."""
+    lines = [description.strip(), "", "Own options:"]
+    for f in dataclasses.fields(ARGUMENTS[stage]):
+        default = f.default if f.default is not dataclasses.MISSING else f.default_factory()
+        lines.append(f"  --{f.name} {default!s}\n        {f.metadata['help']}")
+    lines += ["", "Options of the mixture (each overrides the mixture's YAML):"]
+    lines.append("  " + ", ".join(f"--{key}" for key in mixture_keys()))
+    lines += ["", f"Every option of TRL for {stage}, with TRL's default:"]
+    for name, option in sorted(trainer_options(stage).items()):
+        lines.append(f"  --{name} {option.default!s}\n        {option.help[:240]}")
+    return "\n".join(lines)
+
+
+def _words(argv: list[str]) -> dict[str, list[str]]:
+    """`--key v1 v2 --flag` → {"key": ["v1", "v2"], "flag": ["true"]}."""
+    result: dict[str, list[str]] = {}
+    key, stray = None, []
+    for word in argv:
+        if word.startswith("--") and len(word) > 2:
+            key, _, value = word[2:].partition("=")
+            key = key.replace("-", "_")
+            result[key] = [value] if value else []
+        elif key is None:
+            stray.append(word)
+        else:
+            result[key].append(word)
+    if stray:
+        raise ConfigError([f"cannot read '{' '.join(stray)}': options look like `--key value`."])
+    return {key: values or ["true"] for key, values in result.items()}
+
+
+def _types(cls: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(cls)
+    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+
+
+def _value(value: Any, kind: Any) -> Any:
+    """A YAML value or command-line words as one of the types our dataclasses use.
+
+    Raises:
+        ValueError: with the end of a sentence that starts with the key.
+    """
+    if typing.get_origin(kind) is list:
+        return [str(item) for item in (value if isinstance(value, list) else [value])]
+    if isinstance(value, list):
+        if len(value) != 1:
+            raise ValueError(f"is {value!r}: it takes one value.")
+        value = value[0]
+    if typing.get_origin(kind) is Literal:
+        if value not in typing.get_args(kind):
+            choices = typing.get_args(kind)
+            raise ValueError(f"is {value!r}{nearest(str(value), choices)} It must be one of {', '.join(choices)}.")
+        return value
+    if isinstance(kind, types.UnionType):
+        kind = next(k for k in typing.get_args(kind) if k is not type(None))
+    return coerce(value, kind)
+
+
+def _mixture_spec(arguments: RunArguments, overrides: dict[str, Any], path: Path) -> MixtureSpec:
+    where = locate(arguments.mixture, path)
+    if where.is_dir():
+        asked = sorted(set(overrides) - {"seed"})
+        if asked:
+            raise ConfigError(
+                [f"{', '.join(asked)} cannot change the built mixture {where}. Give its YAML as --mixture instead."]
+            )
+        manifest = read_mapping(where / "manifest.json")
+        keys = MixtureSpec.from_mapping({"task": manifest.get("task")}, where=str(where)).to_mapping()
+        return MixtureSpec.from_mapping({k: manifest[k] for k in keys}, where=str(where))
+    return MixtureSpec.from_mapping({**read_mapping(where), **overrides}, where=str(where))
+
+
+def _scalar(word: Any) -> Any:
+    text = str(word)
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text.lower() in ("none", "null"):
+        return None
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

@@ -1,0 +1,53 @@
+"""Models from scratch, by shape."""
+
+from typing import Any
+
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, PreTrainedModel, Qwen3Config
+
+from rarecot.training.arguments import SftArguments
+
+_CONFIGS = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen3": Qwen3Config}
+
+
+def from_scratch(shape: SftArguments, tokenizer: Any, positions: int) -> PreTrainedModel:
+    """A randomly initialised causal language model.
+
+    Args:
+        shape: architecture, depth, width.
+        tokenizer: gives the vocabulary and the special ids.
+        positions: longest sequence in tokens.
+    """
+    special = {
+        "vocab_size": len(tokenizer),
+        "pad_token_id": tokenizer.pad_token_id,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "tie_word_embeddings": shape.tie_embeddings,
+    }
+    if shape.model_type == "gpt2":
+        config = GPT2Config(
+            n_positions=positions,
+            n_embd=shape.hidden_size,
+            n_layer=shape.num_layers,
+            n_head=shape.num_heads,
+            n_inner=shape.intermediate_size,
+            # Dropout would make RL's log-probabilities differ from those of the policy that sampled.
+            resid_pdrop=0.0,
+            embd_pdrop=0.0,
+            attn_pdrop=0.0,
+            **special,
+        )
+    else:
+        extra = {"head_dim": shape.hidden_size // shape.num_heads} if shape.model_type == "qwen3" else {}
+        extra |= {"sliding_window": None} if shape.model_type == "mistral" else {}
+        config = _CONFIGS[shape.model_type](
+            max_position_embeddings=positions,
+            hidden_size=shape.hidden_size,
+            intermediate_size=shape.intermediate_size,
+            num_hidden_layers=shape.num_layers,
+            num_attention_heads=shape.num_heads,
+            num_key_value_heads=shape.num_heads,
+            **extra,
+            **special,
+        )
+    return AutoModelForCausalLM.from_config(config)

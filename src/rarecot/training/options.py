@@ -1,0 +1,69 @@
+"""The options of TRL's configs, read from their source text.
+
+Importing TRL takes seconds, and a misspelt key should not. The dataclass fields (name, default, help) are literals in
+the libraries' source, so `ast` sees them without running anything. TRL's own parser stays the one that parses.
+"""
+
+import ast
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+# Where the fields of each stage's TRL config are defined, base classes first; later definitions win.
+_MODEL = [("trl", "trainer/model_config.py", "ModelConfig")]
+_BASE = [("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig")]
+_SOURCES = {
+    "sft": [*_BASE, ("trl", "trainer/sft_config.py", "SFTConfig"), *_MODEL],
+    "grpo": [*_BASE, ("trl", "trainer/grpo_config.py", "GRPOConfig"), *_MODEL],
+}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a library's config: its default (None where the source holds no literal) and its help."""
+
+    default: Any
+    help: str
+
+
+@cache
+def trainer_options(stage: str) -> dict[str, Option]:
+    """Name → option, for every key that the stage's TRL config and TRL's `ModelConfig` take."""
+    options: dict[str, Option] = {}
+    for package, file, cls in _SOURCES[stage]:
+        spec = importlib.util.find_spec(package)
+        if spec is None or spec.origin is None:
+            raise ImportError(f"{package} is not installed. Install the project: pip install -e . -c constraints.txt")
+        options.update(_fields(Path(spec.origin).parent / file, cls))
+    return options
+
+
+def _fields(path: Path, cls: str) -> dict[str, Option]:
+    tree = ast.parse(path.read_text())
+    body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls)
+    annotated = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    return {
+        node.target.id: _option(node.value) for node in annotated if not ast.unparse(node.annotation).startswith("Class")
+    }
+
+
+def _option(value: ast.expr | None) -> Option:
+    if not isinstance(value, ast.Call):
+        return Option(_literal(value), "")
+    keywords = {k.arg: k.value for k in value.keywords}
+    metadata = keywords.get("metadata")
+    text = ""
+    if isinstance(metadata, ast.Dict):
+        for key, item in zip(metadata.keys, metadata.values, strict=True):
+            if _literal(key) == "help":
+                text = _literal(item) or ""
+    return Option(_literal(keywords.get("default")), " ".join(str(text).split()))
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else None
+    except ValueError:
+        return None

@@ -1,0 +1,67 @@
+"""Every batch of rollouts is a measurement: what RL samples for training, judged and recorded."""
+
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from accelerate.utils import gather_object
+
+from rarecot.evaluation.callback import progress
+from rarecot.evaluation.harness import respond
+from rarecot.evaluation.metrics import summarise
+from rarecot.sampling.base import completion_from_ids
+from rarecot.training.run import Run
+
+
+class RolloutRecorder:
+    """An observer for `rewards.bind`: appends one record (split `rollouts`) a generation batch.
+
+    The record's step is that of the policy that sampled: step s means after s optimizer steps.
+
+    Args:
+        run: the open run.
+        config: the trainer's config, for temperature and batch arithmetic.
+        tokenizer: the model's.
+        describe: constant fields of the stage's records.
+    """
+
+    def __init__(self, run: Run, config: Any, tokenizer: Any, describe: dict[str, Any]):
+        self.run, self.config, self.tokenizer, self.describe = run, config, tokenizer, describe
+
+    def __call__(
+        self,
+        completion_ids: Sequence[Sequence[int]],
+        rewards: Sequence[float],
+        answer: Sequence[str],
+        style: Sequence[str],
+        problem_id: Sequence[str],
+        trainer_state: Any,
+        **_: Any,
+    ) -> None:
+        started = time.perf_counter()
+        eos = {self.tokenizer.eos_token_id}
+        responses = [
+            respond(name, completion_from_ids(self.tokenizer, list(ids), eos), gold, how)
+            for name, ids, gold, how in zip(problem_id, completion_ids, answer, style, strict=True)
+        ]
+        judged = gather_object(list(zip(responses, rewards, strict=True)))
+        if not self.run.is_main:
+            return
+        groups: dict[str, set[float]] = defaultdict(set)
+        for response, reward in judged:
+            groups[response.problem_id].add(reward)
+        self.run.append(
+            {
+                **progress(self.config, trainer_state),
+                "split": "rollouts",
+                "decoding": "sampled",
+                "temperature": self.config.temperature,
+                "protocol": "native",
+                **summarise([response for response, _ in judged]),
+                "reward_mean": sum(reward for _, reward in judged) / len(judged),
+                "dead_group_share": sum(len(seen) == 1 for seen in groups.values()) / len(groups),
+                **self.describe,
+                "seconds": round(time.perf_counter() - started, 3),
+            }
+        )

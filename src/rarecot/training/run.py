@@ -1,0 +1,174 @@
+"""A run directory: what was asked, what it ran on, where it stands. Every stage of a run shares one."""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rarecot.errors import ConfigError
+from rarecot.evaluation import records
+from rarecot.mixtures.build import Mixture, build, load, write_manifest
+from rarecot.training import checkpoints
+from rarecot.training.arguments import Request, locate
+
+CONFIG, VERSIONS = "config.yaml", "versions.json"
+
+PACKAGES = ("rarecot", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers", "numpy", "vllm")
+
+# These do not change what a run computes, so a resumed run may differ in them.
+_FREE = {"run_dir", "move_aside", "output_dir", "logging_dir", "run_name", "resume_from_checkpoint", "hub_token"}
+
+
+@dataclass(frozen=True)
+class Run:
+    """An open run directory, for one stage.
+
+    Args:
+        dir: the directory.
+        request: what this stage was asked to do.
+        mixture: its data.
+        is_main: whether this process writes (rank 0).
+    """
+
+    dir: Path
+    request: Request
+    mixture: Mixture
+    is_main: bool
+
+    @property
+    def stage_dir(self) -> Path:
+        return self.request.output_dir
+
+    def resume_from(self) -> Path | None:
+        """The checkpoint that an interrupted stage goes on from."""
+        return checkpoints.newest(self.stage_dir)
+
+    def is_complete(self, max_steps: int) -> bool:
+        """Whether this stage has already reached its last step."""
+        folder = self.resume_from()
+        return folder is not None and checkpoints.step_of(folder) >= max_steps
+
+    def stamp(self, folder: Path, step: int, tokenizer_sha256: str) -> None:
+        """Mark a checkpoint of this stage as complete."""
+        spec = self.request.spec
+        checkpoints.stamp(
+            folder,
+            {
+                "stage": self.request.stage,
+                "step": step,
+                "seed": self.request.seed,
+                "task": {"task": spec.to_mapping()["task"], **asdict(spec.task)},
+                "mixture_sha256": self.mixture.manifest["sha256"],
+                "tokenizer_sha256": tokenizer_sha256,
+            },
+        )
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add a record of this stage; only rank 0 writes."""
+        if self.is_main:
+            records.append(self.dir, {"stage": self.request.stage, "seed": self.request.seed, **record})
+
+
+def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -> Run:
+    """Make or re-open the run directory and build the mixture.
+
+    Args:
+        request: the checked request.
+        resolved: TRL's options as they will be used.
+
+    Raises:
+        ConfigError: the directory holds this stage with other options and `move_aside` is false, or holds another
+            mixture.
+    """
+    source = locate(request.arguments.mixture, request.config_path)
+    mixture = load(source) if source.is_dir() else build(request.spec)
+    flat = _plain({**asdict(request.arguments), **resolved, **request.spec.to_mapping(), "seed": request.seed})
+    if is_main:
+        changes = _changes(request, flat, mixture)
+        # An RL stage starts from the run's own sft checkpoints, so moving those away would leave it without a model.
+        if changes and request.arguments.move_aside and request.stage == "sft":
+            _move_aside(request.run_dir)
+        elif changes:
+            raise ConfigError(
+                [
+                    f"{request.run_dir} already holds a run that differs ({'; '.join(changes)}), and a run is never "
+                    "mixed with another. Use another --run_dir"
+                    + (", or --move_aside true to rename the old one." if request.stage == "sft" else ".")
+                ]
+            )
+        request.output_dir.mkdir(parents=True, exist_ok=True)
+        config = _read_config(request.run_dir)
+        config[request.stage] = flat
+        _write(request.run_dir / CONFIG, yaml.safe_dump(config, sort_keys=True, allow_unicode=True))
+        _write(request.run_dir / VERSIONS, json.dumps(versions(), indent=2) + "\n")
+        write_manifest(mixture, request.run_dir)
+    return Run(request.run_dir, request, mixture, is_main)
+
+
+def versions() -> dict[str, Any]:
+    """Package versions, Python, commit and processor: what a number may depend on besides its config."""
+    return {
+        "python": platform.python_version(),
+        **{name: found for name in PACKAGES if (found := _version(name))},
+        "commit": _commit(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _commit() -> str | None:
+    root = Path(__file__).parent
+    result = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=root, capture_output=True, text=True)
+    return result.stdout.strip() or None
+
+
+def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[str]:
+    """In what an existing run differs from this request; empty if there is none or it is the same."""
+    before = _read_config(request.run_dir)
+    changes = []
+    old = before.get(request.stage)
+    if old is not None:
+        changed = [k for k in flat if k in old and k not in _FREE and old[k] != flat[k]]
+        changes += [f"{request.stage}: {k} {old[k]!r} → {flat[k]!r}" for k in sorted(changed)]
+    manifest = request.run_dir / "manifest.json"
+    if not changes and manifest.is_file():
+        known = json.loads(manifest.read_text())["sha256"]
+        if known != mixture.manifest["sha256"]:
+            changes.append(f"mixture {known[:12]} → {mixture.manifest['sha256'][:12]}")
+    return changes
+
+
+def _move_aside(run_dir: Path) -> None:
+    number = next(n for n in range(1, 10_000) if not run_dir.with_name(f"{run_dir.name}.old-{n}").exists())
+    aside = run_dir.with_name(f"{run_dir.name}.old-{number}")
+    run_dir.rename(aside)
+    print(f"{run_dir} held another run; it is now {aside}", flush=True)
+
+
+def _read_config(run_dir: Path) -> dict[str, Any]:
+    path = run_dir / CONFIG
+    return (yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_text(text)
+    temporary.replace(path)
+
+
+def _plain(values: dict[str, Any]) -> dict[str, Any]:
+    """Only what YAML holds, and no secrets: TRL's own dump already replaces tokens by their names."""
+    return json.loads(json.dumps({k: v for k, v in values.items() if not k.endswith("_token")}, default=str))

@@ -1,0 +1,138 @@
+"""What the trainers of all stages share: quiet libraries, a progress line, stamped checkpoints, resuming."""
+
+import logging
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import datasets
+import transformers
+from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, TrainerCallback
+
+from rarecot.evaluation.callback import EvaluationCallback
+from rarecot.evaluation.harness import Suite
+from rarecot.rendering import fingerprint
+from rarecot.training.length_split import split_by_length
+from rarecot.training.run import Run
+
+
+def quiet() -> None:
+    """Let the libraries speak only of errors: what a run has to say is its progress line and its records."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    datasets.utils.logging.set_verbosity_error()
+    datasets.disable_progress_bars()
+    logging.getLogger("accelerate").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="(trl|transformers)")
+    warnings.filterwarnings("ignore", message=".*pin_memory.*")
+
+
+class ProgressLine(ProgressCallback):
+    """The trainers' progress bar with rate and remaining time, and the latest measurement beside it."""
+
+    def __init__(self, stage: str, evaluation: EvaluationCallback):
+        super().__init__()
+        self.stage, self.evaluation = stage, evaluation
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None:
+            self.training_bar.set_description({"sft": "NTP"}.get(self.stage, self.stage.upper()))
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        if self.training_bar is None:
+            return
+        shown = {key: f"{logs[key]:.3f}" for key in ("loss", "reward") if logs and key in logs}
+        if greedy := self.evaluation.latest.get("greedy"):
+            shown |= {"greedy": f"{greedy['accuracy']:.0%}", "length": f"{greedy['length_median']:g}"}
+        if sampled := self.evaluation.latest.get("sampled"):
+            shown |= {"long": f"{sampled['long_share']:.0%}"}
+        self.training_bar.set_postfix(shown)
+
+
+@dataclass
+class StampCallback(TrainerCallback):
+    """Marks a checkpoint as complete once the trainer has written everything else of it."""
+
+    run: Run
+    tokenizer_sha256: str
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            self.run.stamp(folder, state.global_step, self.tokenizer_sha256)
+
+
+def evaluation_callback(run: Run, tokenizer: Any, describe: dict[str, Any]) -> EvaluationCallback:
+    """The harness for one stage of a run, on the test split."""
+    arguments, task = run.request.arguments, run.request.spec.task
+    suite = Suite(
+        max_new_tokens=task.long_tokens,
+        n=arguments.eval_n,
+        temperatures=(0.0, arguments.eval_temperature),
+        seed=run.request.seed,
+    )
+    return EvaluationCallback(
+        run_dir=run.dir,
+        append=run.append,
+        tokenizer=tokenizer,
+        rows=run.mixture.test,
+        suite=suite,
+        every=arguments.eval_every,
+        batch_size=arguments.eval_batch_size,
+        describe=describe,
+        stage=run.request.stage,
+        seed=run.request.seed,
+    )
+
+
+def train(run: Run, trainer: Any, tokenizer: Any, describe: dict[str, Any]) -> None:
+    """Train a stage to its end, from its newest complete checkpoint if there is one.
+
+    Args:
+        run: the open run.
+        trainer: TRL's trainer of the stage.
+        tokenizer: the model's.
+        describe: constant fields of the stage's records.
+    """
+    evaluation = evaluation_callback(run, tokenizer, describe)
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(evaluation)
+    trainer.add_callback(StampCallback(run, fingerprint_of(tokenizer)))
+    if not trainer.args.disable_tqdm:
+        trainer.add_callback(ProgressLine(run.request.stage, evaluation))
+    if run.request.arguments.split_by_length:
+        split_by_length(trainer.model)
+    resume = run.resume_from()
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+
+
+def fingerprint_of(tokenizer: Any) -> str:
+    """The fingerprint of a transformers tokenizer."""
+    return fingerprint(tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template)
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer that lies beside a model, padding on the left as generation needs."""
+    return AutoTokenizer.from_pretrained(folder, padding_side="left")
+
+
+def report_complete(run: Run, max_steps: int) -> bool:
+    """Say so and return True when the stage has nothing left to do."""
+    if not run.is_complete(max_steps):
+        return False
+    if run.is_main:
+        print(f"{run.stage_dir} is complete ({max_steps} steps); nothing to do.", flush=True)
+    return True
+
+
+def ids_of(tokenizer: Any) -> tuple[Sequence[int], Sequence[int]]:
+    """End-of-sequence ids and all special ids of a tokenizer."""
+    return [tokenizer.eos_token_id], list(tokenizer.all_special_ids)
+
+

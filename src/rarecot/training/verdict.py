@@ -1,0 +1,22 @@
+"""One line at the end of a stage: what changed, in numbers."""
+
+from pathlib import Path
+
+from rarecot.evaluation import records
+
+NAMES = {"sft": "NTP", "grpo": "GRPO", "star": "STaR", "reinforce": "REINFORCE"}
+
+
+def verdict(run_dir: Path) -> str:
+    """For example: `greedy 51 % → 100 %, median length 1 → 50, 9 600 GRPO samples`."""
+    greedy = [r for r in records.read(run_dir) if r["decoding"] == "greedy" and r["split"] == "test"]
+    if not greedy:
+        return f"{run_dir}: nothing was evaluated."
+    last = greedy[-1]
+    first = next(r for r in greedy if r["stage"] == last["stage"])
+    seen = f"{last['sequences_seen']:,}".replace(",", " ")
+    what = "demonstrations" if last["stage"] == "sft" else "samples"
+    return (
+        f"{run_dir}: greedy {first['accuracy']:.0%} → {last['accuracy']:.0%}, median length "
+        f"{first['length_median']:g} → {last['length_median']:g}, {seen} {NAMES[last['stage']]} {what}"
+    )
