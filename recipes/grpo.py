@@ -30,7 +30,7 @@ def main() -> None:
     if not session.report_complete(run, config.max_steps):
         model, tokenizer = grpo.model_and_tokenizer(request)
         trainer = grpo.make_trainer(run, config, model, tokenizer, run.mixture)
-        session.train(run, trainer, tokenizer, describe=grpo.constants(config))
+        session.train(run, trainer, tokenizer, constants=grpo.constants(config))
     if run.is_main:
         print(verdict(run.dir))
 

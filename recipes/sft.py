@@ -1,7 +1,7 @@
 """Next-token prediction on a short/long mixture, from scratch or from a checkpoint.
 
-    accelerate launch --config_file recipes/accelerate/cpu.yaml recipes/sft.py --config recipes/parity/quick/sft.yaml
-    … --p_cot 0.4 --learning_rate 1e-3 --run_dir runs/mine     any key of the YAML, the mixture or TRL's SFTConfig
+accelerate launch --config_file recipes/accelerate/cpu.yaml recipes/sft.py --config recipes/parity/quick/sft.yaml
+… --p_cot 0.4 --learning_rate 1e-3 --run_dir runs/mine     any key of the YAML, the mixture or TRL's SFTConfig
 """
 
 from rarecot.errors import exit_with
@@ -22,7 +22,7 @@ def main() -> None:
     if not session.report_complete(run, config.max_steps):
         model, tokenizer = sft.model_and_tokenizer(request, model_config.model_name_or_path)
         trainer = sft.make_trainer(config, model, tokenizer, sft.rendered(run.mixture, tokenizer))
-        session.train(run, trainer, tokenizer, describe={})
+        session.train(run, trainer, tokenizer, constants={})
     if run.is_main:
         print(verdict(run.dir))
 

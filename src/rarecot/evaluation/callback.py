@@ -1,17 +1,12 @@
-"""The harness during training: a callback that evaluates, records, and keeps the generations."""
+"""The harness during training: a callback that evaluates at the first step, every so many, and at the last."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
-from datasets import Dataset
 from transformers import TrainerCallback
 
-from rarecot.evaluation import records
-from rarecot.evaluation.harness import Suite, evaluate, save_responses
+from rarecot.evaluation.harness import Harness
 from rarecot.sampling import HfSampler
-
 
 
 def progress(args: Any, state: Any) -> dict[str, int]:
@@ -27,36 +22,18 @@ def progress(args: Any, state: Any) -> dict[str, int]:
 
 @dataclass
 class EvaluationCallback(TrainerCallback):
-    """Evaluate the model in training at the first step, every `every` steps, and at the last.
+    """Evaluates the model in training, on rank 0.
 
     Args:
-        run_dir: where records and generations go.
-        append: writes a record (the run adds stage and seed).
-        tokenizer: the model's.
-        rows: problems; columns prompt, answer, style, problem_id.
-        suite: what to evaluate.
+        harness: of the stage.
         every: optimizer steps between evaluations.
         batch_size: sequences decoded together.
-        describe: constant fields of every record of this stage (the loss normalisation).
-        stage: name of the stage.
-        seed: of the run.
     """
 
-    run_dir: Path
-    append: Callable[[dict[str, Any]], None]
-    tokenizer: Any
-    rows: Dataset
-    suite: Suite
+    harness: Harness
     every: int
     batch_size: int
-    describe: dict[str, Any]
-    stage: str
-    seed: int
-
-    def __post_init__(self) -> None:
-        self.latest: dict[str, dict[str, Any]] = {}
-        self._columns = self.rows[: self.suite.n]
-        self._done = {records.identity(record) for record in records.read(self.run_dir)}
+    latest: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.global_step == 0:
@@ -69,32 +46,7 @@ class EvaluationCallback(TrainerCallback):
     def _evaluate(self, args: Any, state: Any, model: Any) -> None:
         if not state.is_world_process_zero:
             return
-        # Prepared models (DDP) wrap the one that generates.
-        model = getattr(model, "module", model)
-        sampler = HfSampler(model, self.tokenizer, self.batch_size)
-        for temperature in self.suite.temperatures:
-            suite = replace(self.suite, seed=self.suite.seed + state.global_step)
-            stub = self._identity(state.global_step, temperature)
-            if records.identity(stub) in self._done:
-                continue
-            measured, responses = evaluate(sampler, self.tokenizer, self._columns, suite, temperature)
-            record = {**progress(args, state), **measured, **self.describe}
-            prompts = self._columns["prompt"]
-            save_responses(self.run_dir, {**record, "stage": self.stage}, responses, prompts)
-            self.append(record)
-            self._done.add(records.identity(stub))
-            self.latest[measured["decoding"]] = record
-
-    def _identity(self, step: int, temperature: float) -> dict[str, Any]:
-        return {
-            "stage": self.stage,
-            "step": step,
-            "split": self.suite.split,
-            "seed": self.seed,
-            "decoding": "sampled" if temperature > 0 else "greedy",
-            "temperature": temperature,
-            "n": self.suite.n * (self.suite.samples if temperature > 0 else 1),
-            "protocol": self.suite.protocol,
-        }
-
-
+        model = getattr(model, "module", model)  # DDP wraps the model that generates
+        sampler = HfSampler(model, self.harness.tokenizer, self.batch_size)
+        for record in self.harness.measure(sampler, progress(args, state)):
+            self.latest[record["decoding"]] = record

@@ -1,44 +1,69 @@
 """From a sampler and problems to a record and the judged responses behind it."""
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rarecot.evaluation import metrics
+from rarecot.evaluation import metrics, records
+from rarecot.evaluation.suite import Suite
 from rarecot.parsing import judge, parse
 from rarecot.rendering import render_prompts
 from rarecot.sampling import Sampler, SamplingParams
 from rarecot.types import Completion, Response
 
-COMPLETIONS = "completions"  # folder of a run
 
-
-@dataclass(frozen=True)
-class Suite:
-    """What to evaluate and how.
+@dataclass
+class Harness:
+    """Evaluates the checkpoints of one stage of a run, each evaluation once, and keeps what it finds.
 
     Args:
-        split: `test` or `rl`: which problems of the run's mixture.
-        n: problems, from the split's start.
-        temperatures: one evaluation each; 0 is greedy.
-        samples: responses a problem where the temperature is not 0.
-        max_new_tokens: cap on the response, end-of-sequence included.
-        protocol: name of how prompts are made and answers read; `native` is how the model was trained.
-        seed: of sampling.
+        run_dir: where records and generations go.
+        tokenizer: the model's.
+        rows: problems; columns prompt, answer, style, problem_id.
+        suite: what to evaluate.
+        constants: fields of every record of this stage: `stage`, `seed`, the loss normalisation.
+        append: writes a record.
     """
 
-    max_new_tokens: int
-    split: str = "test"
-    n: int = 256
-    temperatures: tuple[float, ...] = (0.0, 1.0)
-    samples: int = 1
-    protocol: str = "native"
-    seed: int = 0
+    run_dir: Path
+    tokenizer: Any
+    rows: Mapping[str, Sequence[str]]
+    suite: Suite
+    constants: dict[str, Any]
+    append: Callable[[dict[str, Any]], None]
+
+    def __post_init__(self) -> None:
+        self._done = {records.identity(record) for record in records.read(self.run_dir)}
+
+    def missing(self, step: int) -> list[float]:
+        """The temperatures at which this step has no record yet."""
+        return [t for t in self.suite.temperatures if self._identity(step, t) not in self._done]
+
+    def measure(self, sampler: Sampler, progress: Mapping[str, int]) -> list[dict[str, Any]]:
+        """Make the evaluations of a step that are missing; returns their records.
+
+        Args:
+            sampler: the model at that step.
+            progress: step, sequences_seen, tokens_seen.
+        """
+        made = []
+        for temperature in self.missing(progress["step"]):
+            suite = replace(self.suite, seed=self.suite.seed + progress["step"])
+            measured, responses = evaluate(sampler, self.tokenizer, self.rows, suite, temperature)
+            record = {**self.constants, **progress, **measured}
+            save_responses(self.run_dir, record, responses, list(self.rows["prompt"])[: suite.n])
+            self.append(record)
+            self._done.add(self._identity(progress["step"], temperature))
+            made.append(record)
+        return made
+
+    def _identity(self, step: int, temperature: float) -> tuple[Any, ...]:
+        return records.identity({**self.constants, "step": step, **_describe(self.suite, temperature)})
 
 
 def evaluate(
@@ -58,8 +83,8 @@ def evaluate(
     """
     started = time.perf_counter()
     prompts = list(rows["prompt"])[: suite.n]
-    samples = suite.samples if temperature > 0 else 1
-    params = SamplingParams(suite.max_new_tokens, temperature, samples, suite.seed)
+    description = _describe(suite, temperature)
+    params = SamplingParams(suite.max_new_tokens, temperature, description["n"] // suite.n, suite.seed)
     completions = sampler.sample(render_prompts(tokenizer, prompts), params)
     responses = [
         respond(problem_id, completion, gold, style)
@@ -68,15 +93,8 @@ def evaluate(
         )
         for completion in several
     ]
-    record = {
-        "split": suite.split,
-        "decoding": "sampled" if temperature > 0 else "greedy",
-        "temperature": temperature,
-        "protocol": suite.protocol,
-        **metrics.summarise(responses),
-        "seconds": round(time.perf_counter() - started, 3),
-    }
-    return record, responses
+    measured = metrics.summarise(responses)
+    return {**description, **measured, "seconds": round(time.perf_counter() - started, 3)}, responses
 
 
 def respond(problem_id: str, completion: Completion, gold: str, style: str) -> Response:
@@ -89,9 +107,8 @@ def save_responses(
     run_dir: Path, record: Mapping[str, Any], responses: Sequence[Response], prompts: Sequence[str]
 ) -> Path:
     """Keep the generations of an evaluation as Parquet: problem_id, prompt, ids, text, verdict, length, kind."""
-    folder = run_dir / COMPLETIONS
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / completions_name(record)
+    path = run_dir / records.COMPLETIONS / records.completions_name(record)
+    path.parent.mkdir(parents=True, exist_ok=True)
     samples = len(responses) // len(prompts)
     table = pa.table(
         {
@@ -108,9 +125,12 @@ def save_responses(
     return path
 
 
-def completions_name(record: Mapping[str, Any]) -> str:
-    """File name of an evaluation's generations, from what identifies its record."""
-    return (
-        f"{record['stage']}-{record['step']:06d}-{record['split']}-{record['decoding']}"
-        f"-t{record['temperature']:g}-n{record['n']}-{record['protocol']}.parquet"
-    )
+def _describe(suite: Suite, temperature: float) -> dict[str, Any]:
+    """What identifies an evaluation besides where it was made."""
+    return {
+        "split": suite.split,
+        "decoding": "sampled" if temperature > 0 else "greedy",
+        "temperature": temperature,
+        "protocol": suite.protocol,
+        "n": suite.n * (suite.samples if temperature > 0 else 1),
+    }

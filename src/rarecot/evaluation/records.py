@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 FILE = "records.jsonl"
+COMPLETIONS = "completions"  # folder of a run: the generations behind each record
 
 # What makes two evaluations the same one; everything else in a record is measured or follows from these.
 IDENTITY = ("stage", "step", "split", "seed", "decoding", "temperature", "n", "protocol")
@@ -46,6 +47,14 @@ FIELDS: dict[str, str] = {
 def identity(record: dict[str, Any]) -> tuple[Any, ...]:
     """What makes a record this evaluation and no other."""
     return tuple(record.get(key) for key in IDENTITY)
+
+
+def completions_name(record: dict[str, Any]) -> str:
+    """File name of an evaluation's generations, from what identifies its record."""
+    return (
+        f"{record['stage']}-{record['step']:06d}-{record['split']}-{record['decoding']}"
+        f"-t{record['temperature']:g}-n{record['n']}-{record['protocol']}.parquet"
+    )
 
 
 def read(run_dir: Path) -> list[dict[str, Any]]:

@@ -153,10 +153,7 @@ def _block(spec: MixtureSpec, index: int, held_out: frozenset[str]) -> dict[str,
     """The columns of one block of n training demonstrations. A fixed set is a single block without repeated problems;
     online blocks are independent draws, as in the paper's D(p_cot), and leave out only what is held out."""
     rng = _rng(spec, TRAIN, index)
-    if spec.online:
-        problems = _fresh(spec, rng, held_out)
-    else:
-        problems = _distinct(spec, spec.n, rng, set(held_out))
+    problems = _fresh(spec, rng, held_out) if spec.online else _distinct(spec, spec.n, rng, set(held_out))
     rank = _rng(spec, SHARE, index).permutation(spec.n)
     long = rank < spec.n_long
     return {

@@ -178,6 +178,3 @@ def _block_for(p_cot: float) -> int:
 
 def _holds(p_cot: float, n: int) -> bool:
     return abs(round(p_cot * n) / n - p_cot) <= SHARE_TOLERANCE * p_cot or n == 1_000_000
-
-
-

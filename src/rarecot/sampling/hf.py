@@ -33,9 +33,7 @@ class HfSampler:
         with _inference(self.model), _random_stream(params.seed, self.model.device):
             for start in range(0, len(order), self.batch_size):
                 batch = order[start : start + self.batch_size]
-                for j, completion in zip(
-                    batch, self._batch([prompt_ids[rows[j]] for j in batch], params), strict=True
-                ):
+                for j, completion in zip(batch, self._batch([prompt_ids[rows[j]] for j in batch], params), strict=True):
                     completions[j] = completion
         return [completions[i * params.n : (i + 1) * params.n] for i in range(len(prompt_ids))]
 

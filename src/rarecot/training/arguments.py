@@ -20,8 +20,6 @@ from rarecot.training.options import trainer_options
 
 
 def _option(default: Any, help: str) -> Any:
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata={"help": help})
     return field(default=default, metadata={"help": help})
 
 
@@ -30,7 +28,9 @@ class RunArguments:
     """Options of every stage."""
 
     run_dir: str = _option("runs/parity-tiny", "folder of the run; its stages share it")
-    mixture: str = _option("data_mixes/parity-tiny.yaml", "a mixture's YAML, or a folder that data_mixes/build.py wrote")
+    mixture: str = _option(
+        "data_mixes/parity-tiny.yaml", "a mixture's YAML, or a folder that data_mixes/build.py wrote"
+    )
     move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
     eval_every: int = _option(50, "optimizer steps between evaluations; the first and last step are always evaluated")
     eval_n: int = _option(256, "test problems of an evaluation during training")
@@ -58,7 +58,9 @@ class SftArguments(RunArguments):
 class GrpoArguments(RunArguments):
     """Options of `recipes/grpo.py`; without `model_name_or_path` it starts from RUN_DIR/sft."""
 
-    reward_funcs: list[str] = _option(["answer"], "rewards by name, summed with reward_weights")
+    reward_funcs: list[str] = field(
+        default_factory=lambda: ["answer"], metadata={"help": "rewards by name, summed with reward_weights"}
+    )
     allow_truncation: bool = _option(
         False, "accept a max_completion_length that cuts long demonstrations off (they are then never rewarded)"
     )

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rarecot import checkpoints
 from rarecot.errors import nearest
 from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
 from rarecot.rewards import REWARDS
-from rarecot.training import checkpoints
 
 
 def check(request: Any) -> list[str]:

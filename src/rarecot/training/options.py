@@ -45,7 +45,9 @@ def _fields(path: Path, cls: str) -> dict[str, Option]:
     body = next(node.body for node in tree.body if isinstance(node, ast.ClassDef) and node.name == cls)
     annotated = [node for node in body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
     return {
-        node.target.id: _option(node.value) for node in annotated if not ast.unparse(node.annotation).startswith("Class")
+        node.target.id: _option(node.value)
+        for node in annotated
+        if not ast.unparse(node.annotation).startswith("Class")
     }
 
 

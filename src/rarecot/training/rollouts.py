@@ -23,11 +23,11 @@ class RolloutRecorder:
         run: the open run.
         config: the trainer's config, for temperature and batch arithmetic.
         tokenizer: the model's.
-        describe: constant fields of the stage's records.
+        constants: fields of every record of the stage.
     """
 
-    def __init__(self, run: Run, config: Any, tokenizer: Any, describe: dict[str, Any]):
-        self.run, self.config, self.tokenizer, self.describe = run, config, tokenizer, describe
+    def __init__(self, run: Run, config: Any, tokenizer: Any, constants: dict[str, Any]):
+        self.run, self.config, self.tokenizer, self.constants = run, config, tokenizer, constants
 
     def __call__(
         self,
@@ -53,6 +53,9 @@ class RolloutRecorder:
             groups[response.problem_id].add(reward)
         self.run.append(
             {
+                "stage": self.run.request.stage,
+                "seed": self.run.request.seed,
+                **self.constants,
                 **progress(self.config, trainer_state),
                 "split": "rollouts",
                 "decoding": "sampled",
@@ -61,7 +64,6 @@ class RolloutRecorder:
                 **summarise([response for response, _ in judged]),
                 "reward_mean": sum(reward for _, reward in judged) / len(judged),
                 "dead_group_share": sum(len(seen) == 1 for seen in groups.values()) / len(groups),
-                **self.describe,
                 "seconds": round(time.perf_counter() - started, 3),
             }
         )

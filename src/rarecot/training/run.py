@@ -11,10 +11,10 @@ from typing import Any
 
 import yaml
 
+from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.mixtures.build import Mixture, build, load, write_manifest
-from rarecot.training import checkpoints
 from rarecot.training.arguments import Request, locate
 
 CONFIG, VERSIONS = "config.yaml", "versions.json"
@@ -54,14 +54,15 @@ class Run:
         folder = self.resume_from()
         return folder is not None and checkpoints.step_of(folder) >= max_steps
 
-    def stamp(self, folder: Path, step: int, tokenizer_sha256: str) -> None:
-        """Mark a checkpoint of this stage as complete."""
+    def stamp(self, folder: Path, progress: dict[str, int], constants: dict[str, Any], tokenizer_sha256: str) -> None:
+        """Mark a checkpoint of this stage as complete, with all that a later evaluation of it needs to know."""
         spec = self.request.spec
         checkpoints.stamp(
             folder,
             {
                 "stage": self.request.stage,
-                "step": step,
+                "progress": progress,
+                "constants": constants,
                 "seed": self.request.seed,
                 "task": {"task": spec.to_mapping()["task"], **asdict(spec.task)},
                 "mixture_sha256": self.mixture.manifest["sha256"],
@@ -72,7 +73,7 @@ class Run:
     def append(self, record: dict[str, Any]) -> None:
         """Add a record of this stage; only rank 0 writes."""
         if self.is_main:
-            records.append(self.dir, {"stage": self.request.stage, "seed": self.request.seed, **record})
+            records.append(self.dir, record)
 
 
 def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -> Run:

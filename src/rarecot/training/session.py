@@ -12,8 +12,9 @@ import datasets
 import transformers
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, TrainerCallback
 
-from rarecot.evaluation.callback import EvaluationCallback
-from rarecot.evaluation.harness import Suite
+from rarecot.evaluation.callback import EvaluationCallback, progress
+from rarecot.evaluation.harness import Harness
+from rarecot.evaluation.suite import Suite
 from rarecot.rendering import fingerprint
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import Run
@@ -59,15 +60,16 @@ class StampCallback(TrainerCallback):
     """Marks a checkpoint as complete once the trainer has written everything else of it."""
 
     run: Run
+    constants: dict[str, Any]
     tokenizer_sha256: str
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            self.run.stamp(folder, state.global_step, self.tokenizer_sha256)
+            self.run.stamp(folder, progress(args, state), self.constants, self.tokenizer_sha256)
 
 
-def evaluation_callback(run: Run, tokenizer: Any, describe: dict[str, Any]) -> EvaluationCallback:
+def evaluation_callback(run: Run, tokenizer: Any, constants: dict[str, Any]) -> EvaluationCallback:
     """The harness for one stage of a run, on the test split."""
     arguments, task = run.request.arguments, run.request.spec.task
     suite = Suite(
@@ -76,34 +78,26 @@ def evaluation_callback(run: Run, tokenizer: Any, describe: dict[str, Any]) -> E
         temperatures=(0.0, arguments.eval_temperature),
         seed=run.request.seed,
     )
-    return EvaluationCallback(
-        run_dir=run.dir,
-        append=run.append,
-        tokenizer=tokenizer,
-        rows=run.mixture.test,
-        suite=suite,
-        every=arguments.eval_every,
-        batch_size=arguments.eval_batch_size,
-        describe=describe,
-        stage=run.request.stage,
-        seed=run.request.seed,
-    )
+    rows = run.mixture.test[: suite.n]
+    identity = {"stage": run.request.stage, "seed": run.request.seed}
+    harness = Harness(run.dir, tokenizer, rows, suite, {**identity, **constants}, run.append)
+    return EvaluationCallback(harness, arguments.eval_every, arguments.eval_batch_size)
 
 
-def train(run: Run, trainer: Any, tokenizer: Any, describe: dict[str, Any]) -> None:
+def train(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> None:
     """Train a stage to its end, from its newest complete checkpoint if there is one.
 
     Args:
         run: the open run.
         trainer: TRL's trainer of the stage.
         tokenizer: the model's.
-        describe: constant fields of the stage's records.
+        constants: fields of every record of the stage.
     """
-    evaluation = evaluation_callback(run, tokenizer, describe)
+    evaluation = evaluation_callback(run, tokenizer, constants)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(evaluation)
-    trainer.add_callback(StampCallback(run, fingerprint_of(tokenizer)))
+    trainer.add_callback(StampCallback(run, constants, fingerprint_of(tokenizer)))
     if not trainer.args.disable_tqdm:
         trainer.add_callback(ProgressLine(run.request.stage, evaluation))
     if run.request.arguments.split_by_length:
@@ -134,5 +128,3 @@ def report_complete(run: Run, max_steps: int) -> bool:
 def ids_of(tokenizer: Any) -> tuple[Sequence[int], Sequence[int]]:
     """End-of-sequence ids and all special ids of a tokenizer."""
     return [tokenizer.eos_token_id], list(tokenizer.all_special_ids)
-
-

@@ -1,0 +1,55 @@
+"""Evaluate the checkpoints of a run, or one model.
+
+    python eval/run.py --run runs/parity-headline [--suite eval/suites/parity.yaml]
+    python eval/run.py --model runs/parity-headline/sft/checkpoint-700 --suite eval/suites/parity.yaml
+
+A run's checkpoints that `records.jsonl` already knows under the same suite are skipped, so it can be stopped and
+started again. One model's records are printed as JSON lines.
+"""
+
+import argparse
+import json
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+from rarecot.checkpoints import resolve
+from rarecot.errors import ConfigError, exit_with
+from rarecot.evaluation.suite import Suite, read_suite
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    target = parser.add_mutually_exclusive_group(required=True)
+    target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
+    target.add_argument("--model", type=Path, help="a checkpoint folder")
+    parser.add_argument("--suite", type=Path, help="what to evaluate; a run's own problems by default")
+    parser.add_argument("--backend", choices=("auto", "transformers"), default="auto")
+    parser.add_argument("--batch_size", type=int, default=256, help="sequences decoded together")
+    args = parser.parse_args()
+    suite, spec = read_suite(args.suite) if args.suite else (Suite(), None)
+    if args.model and (folder := resolve(args.model)) is None:
+        raise ConfigError([f"{args.model} holds no model: no config.json and no complete checkpoint."])
+    if args.model and spec is None:
+        raise ConfigError(["--model needs a --suite whose `mixture` says which problems to ask."])
+
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    from rarecot.evaluation import over_training as over
+    from rarecot.evaluation.harness import evaluate
+    from rarecot.mixtures.build import build
+    from rarecot.sampling import HfSampler
+
+    if args.run:
+        for folder, made in over.evaluate_run(args.run, suite, args.batch_size):
+            print(folder, *(f"{r['decoding']} {r['accuracy']:.1%} long {r['long_share']:.1%}" for r in made), sep="  ")
+        return
+    model, tokenizer = over.load_model(folder)
+    suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens)
+    rows = over.rows_for(build(spec), suite)
+    for temperature in suite.temperatures:
+        record, _ = evaluate(HfSampler(model, tokenizer, args.batch_size), tokenizer, rows, suite, temperature)
+        print(json.dumps(record))
+
+
+if __name__ == "__main__":
+    exit_with(main)

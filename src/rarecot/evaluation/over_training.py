@@ -1,0 +1,90 @@
+"""The harness after training: every checkpoint of a run, skipping what has been measured."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rarecot import checkpoints
+from rarecot.errors import ConfigError
+from rarecot.evaluation import records
+from rarecot.evaluation.harness import Harness
+from rarecot.evaluation.suite import Suite
+from rarecot.mixtures.build import Mixture, build
+from rarecot.mixtures.spec import MixtureSpec
+from rarecot.sampling import HfSampler
+
+Load = Callable[[Path], tuple[Any, Any]]
+
+
+def load_model(folder: Path) -> tuple[Any, Any]:
+    """A checkpoint's model, in the precision it was saved in, and its tokenizer."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    return model, AutoTokenizer.from_pretrained(folder, padding_side="left")
+
+
+def spec_of_run(run_dir: Path) -> MixtureSpec:
+    """The mixture of a run, from its manifest.
+
+    Raises:
+        ConfigError: the folder is no run.
+    """
+    path = run_dir / "manifest.json"
+    if not path.is_file():
+        raise ConfigError([f"{run_dir} is no run directory: it has no manifest.json."])
+    manifest = json.loads(path.read_text())
+    keys = MixtureSpec.from_mapping({"task": manifest["task"]}).to_mapping()
+    return MixtureSpec.from_mapping({key: manifest[key] for key in keys}, where=str(path))
+
+
+def rows_for(mixture: Mixture, suite: Suite) -> dict[str, list[str]]:
+    """The problems a suite asks for.
+
+    Raises:
+        ConfigError: the split has fewer.
+    """
+    split = mixture.test if suite.split == "test" else mixture.rl
+    if suite.n > len(split):
+        raise ConfigError([f"n is {suite.n}, but the {suite.split} split of the mixture has {len(split)} problems."])
+    return split[: suite.n]
+
+
+def evaluate_run(
+    run_dir: Path, suite: Suite, batch_size: int, load: Load = load_model
+) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+    """Evaluate every complete checkpoint of a run that has no record for this suite.
+
+    Args:
+        run_dir: the run.
+        suite: what to evaluate.
+        batch_size: sequences decoded together.
+        load: checkpoint folder → model and tokenizer.
+
+    Yields:
+        Each checkpoint that was not measured yet, with its new records.
+
+    Raises:
+        ConfigError: not a run, no complete checkpoint, or more problems asked for than there are.
+    """
+    spec = spec_of_run(run_dir)
+    suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens)
+    rows = rows_for(build(spec), suite)
+    folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]
+    if not folders:
+        raise ConfigError([f"{run_dir} has no complete checkpoint: train first, or wait for the first save."])
+    for folder in sorted(folders, key=lambda f: (f.parent.name != "sft", f.parent.name, checkpoints.step_of(f))):
+        stamp = checkpoints.read_stamp(folder)
+        harness = Harness(
+            run_dir=run_dir,
+            tokenizer=None,
+            rows=rows,
+            suite=suite,
+            constants={"stage": stamp["stage"], "seed": stamp["seed"], **stamp["constants"]},
+            append=lambda record: records.append(run_dir, record),
+        )
+        if harness.missing(stamp["progress"]["step"]):
+            model, harness.tokenizer = load(folder)
+            yield folder, harness.measure(HfSampler(model, harness.tokenizer, batch_size), stamp["progress"])

@@ -1,0 +1,1 @@
+"""Figures and the HTML page, from the files of run directories alone."""

@@ -1,0 +1,111 @@
+"""One self-contained HTML page: verdicts, table, figures, examples, and what made them."""
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+
+from rarecot.report.data import RL_STAGES, STAGE_NAMES, Record, RunData
+
+CAPTIONS = {
+    "overview": "The whole story. Next-token prediction leaves greedy decoding at a coin flip of length 1, although the "
+    "sampled model writes a long, correct response with probability p_cot. RL raises that share; once it passes 1/3, "
+    "greedy decoding flips to the long mode, and accuracy with it.",
+    "trajectory": "Accuracy and median response length against sequences seen. Bands: 95 % interval of one run, or the "
+    "range over runs.",
+    "calibration": "The long share at temperature 1 after next-token prediction equals p_cot (Theorem 1).",
+    "rounds": "The long share of RL's own rollouts. Dashed: Theorem 2, which is about STaR; a GRPO step moves the odds by "
+    "a factor set by its learning rate.",
+    "lengths": "Sampled response lengths before and after RL.",
+}
+
+COLUMNS = (
+    ("run", "run"),
+    ("stage", "after"),
+    ("sequences", "sequences"),
+    ("greedy", "greedy accuracy"),
+    ("median", "median length"),
+    ("long_share", "long share, τ = 1"),
+    ("accuracy_long", "accuracy given long"),
+    ("accuracy_short", "accuracy given short"),
+    ("truncated", "truncated"),
+)
+
+
+def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None:
+    """Write the page; images are embedded, model text is escaped."""
+    environment = Environment(loader=PackageLoader("rarecot.report", ""), autoescape=select_autoescape(default=True))
+    images = {name: base64.b64encode(file.read_bytes()).decode() for name, file in figures.items()}
+    page = environment.get_template("report.html.jinja").render(
+        title=runs[0].dir.name if len(runs) == 1 else f"{len(runs)} runs",
+        columns=COLUMNS,
+        rows=table(runs),
+        images=images,
+        captions=CAPTIONS,
+        examples=[example for run in runs[:1] for example in _examples(run)],
+        runs=[
+            {
+                "label": run.label,
+                "manifest": run.manifest,
+                "versions": run.versions,
+                "normalisation": _normalisation(run),
+            }
+            for run in runs
+        ],
+    )
+    path.write_text(page)
+
+
+def table(runs: Sequence[RunData]) -> list[dict[str, str]]:
+    """One row a run and stage, from the last evaluations, with 95 % intervals."""
+    rows = []
+    for run in runs:
+        for stage in ("sft", *RL_STAGES):
+            greedy, sampled = run.last(stage, "greedy"), run.last(stage, "sampled")
+            if greedy is None:
+                continue
+            sampled = sampled or {}
+            rows.append(
+                {
+                    "run": run.label,
+                    "stage": STAGE_NAMES[stage],
+                    "sequences": f"{greedy['sequences_seen']:,}".replace(",", " "),
+                    "greedy": _percent(greedy, "accuracy"),
+                    "median": f"{greedy['length_median']:g}",
+                    "long_share": _percent(sampled, "long_share"),
+                    "accuracy_long": _percent(sampled, "accuracy_long"),
+                    "accuracy_short": _percent(sampled, "accuracy_short"),
+                    "truncated": _percent(sampled, "truncated_share"),
+                }
+            )
+    return rows
+
+
+def text_table(runs: Sequence[RunData]) -> str:
+    """The same table for a terminal."""
+    rows = [dict(COLUMNS), *table(runs)]
+    widths = {key: max(len(row[key]) for row in rows) for key, _ in COLUMNS}
+    return "\n".join("  ".join(row[key].ljust(widths[key]) for key, _ in COLUMNS) for row in rows)
+
+
+def _percent(record: Record, field: str) -> str:
+    value = record.get(field)
+    if value is None:
+        return "–"
+    interval = record.get(f"{field}_ci")
+    return f"{value:.1%}" + (f" [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else "")
+
+
+def _examples(run: RunData) -> list[dict[str, Any]]:
+    found = []
+    for stage in ("sft", run.rl_stage):
+        record = run.last(stage, "greedy") if stage else None
+        if record:
+            found.append({"stage": STAGE_NAMES[stage], "rows": run.examples(record, 4)})
+    return found
+
+
+def _normalisation(run: RunData) -> str | None:
+    return next((r["loss_normalisation"] for r in run.records if "loss_normalisation" in r), None)

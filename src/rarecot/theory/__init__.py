@@ -1,0 +1,1 @@
+"""The paper's theory as functions. Imports nothing of the rest."""

@@ -1,0 +1,79 @@
+import pytest
+
+from rarecot.evaluation.metrics import proportion_interval, summarise, wilson
+from rarecot.types import Completion, Response
+
+
+def response(problem="a", length=1, kind="short", verdict="correct"):
+    reason = "length" if verdict == "truncated" else "stop"
+    return Response(problem, Completion([3] * length + [2] * (reason == "stop"), "0" * length, reason), kind, verdict)
+
+
+@pytest.mark.parametrize(
+    ("k", "n", "low", "high"),
+    [
+        # Brown, Cai, DasGupta 2001 and direct evaluation of Wilson's formula with z = 1.959964
+        (0, 10, 0.0, 0.27753),
+        (5, 10, 0.23659, 0.76341),
+        (10, 10, 0.72247, 1.0),
+        (1, 1, 0.20655, 1.0),
+        (50, 100, 0.40383, 0.59617),
+    ],
+)
+def test_wilson(k, n, low, high):
+    assert wilson(k, n) == pytest.approx((low, high), abs=1e-4)
+
+
+def test_one_trial_a_prompt_is_wilson():
+    values = [True] * 30 + [False] * 70
+    assert proportion_interval(values, [str(i) for i in range(100)]) == pytest.approx(wilson(30, 100))
+
+
+def test_identical_responses_to_a_prompt_count_once():
+    # 25 prompts, 4 equal responses each: as much evidence as about 25 trials
+    values = [i % 2 == 0 for i in range(25) for _ in range(4)]
+    clusters = [str(i) for i in range(25) for _ in range(4)]
+    low, high = proportion_interval(values, clusters)
+    expected = wilson(13, 25)
+    assert high - low == pytest.approx(expected[1] - expected[0], rel=0.05)
+
+
+def test_independent_responses_to_a_prompt_count_each():
+    values = [True, False] * 200
+    clusters = [str(i) for i in range(100) for _ in range(4)]
+    assert proportion_interval(values, clusters) == pytest.approx(wilson(200, 400))
+
+
+def test_summary_of_known_responses():
+    record = summarise(
+        [
+            response("a", 4, "long", "correct"),
+            response("b", 4, "long", "wrong"),
+            response("c", 1, "short", "correct"),
+            response("d", 1, "short", "wrong"),
+            response("e", 1, "short", "wrong"),
+            response("f", 5, "long", "truncated"),
+            response("g", 0, "short", "no_answer"),
+            response("h", 2, "long", "correct"),
+        ]
+    )
+    assert record["n"] == 8
+    assert record["accuracy"] == 3 / 8
+    assert record["length_mean"] == 18 / 8
+    assert record["length_median"] == 1.5
+    assert record["length_correct_mean"] == 7 / 3
+    assert record["length_wrong_mean"] == 11 / 5
+    assert record["long_share"] == 0.5
+    assert record["accuracy_long"] == 0.5
+    assert record["accuracy_short"] == 0.25
+    assert record["truncated_share"] == record["no_answer_share"] == 1 / 8
+    assert record["accuracy_ci"] == pytest.approx(list(wilson(3, 8)))
+
+
+def test_undefined_is_null():
+    record = summarise([response(), response("b")])
+    assert record["accuracy_long"] is None
+    assert record["accuracy_long_ci"] is None
+    assert record["length_wrong_mean"] is None
+    with pytest.raises(ValueError, match="no responses"):
+        summarise([])

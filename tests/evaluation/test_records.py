@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from rarecot.evaluation import records
+
+RECORD = {
+    "stage": "sft",
+    "step": 10,
+    "split": "test",
+    "seed": 0,
+    "decoding": "greedy",
+    "temperature": 0.0,
+    "n": 4,
+    "protocol": "native",
+    "accuracy": 0.5,
+}
+
+
+def test_append_and_read(tmp_path):
+    later = {**RECORD, "step": 20}
+    for record in (RECORD, later):
+        records.append(tmp_path, record)
+    assert records.read(tmp_path) == [RECORD, later]
+    assert [json.loads(line) for line in (tmp_path / records.FILE).read_text().splitlines()] == [RECORD, later]
+
+
+def test_a_line_that_was_cut_short_is_dropped_and_written_again(tmp_path):
+    records.append(tmp_path, RECORD)
+    with (tmp_path / records.FILE).open("a") as file:
+        file.write('{"stage": "sft", "st')
+    assert records.read(tmp_path) == [RECORD]
+    records.append(tmp_path, {**RECORD, "step": 20})
+    assert [r["step"] for r in records.read(tmp_path)] == [10, 20]
+    assert (tmp_path / records.FILE).read_text().count("\n") == 2
+
+
+def test_the_same_evaluation_counts_once(tmp_path):
+    records.append(tmp_path, RECORD)
+    records.append(tmp_path, {**RECORD, "accuracy": 0.9})
+    assert records.read(tmp_path) == [RECORD]
+
+
+def test_every_field_is_documented(tmp_path):
+    with pytest.raises(ValueError, match="accurasy"):
+        records.append(tmp_path, {**RECORD, "accurasy": 1})
+
+
+def test_no_file_no_records(tmp_path):
+    assert records.read(tmp_path) == []

@@ -1,0 +1,68 @@
+import pytest
+
+from rarecot.rewards import REWARDS, bind
+
+LONG, SHORT, GOLD = "0110", "0", "0"
+EOS, PAD, BOS = 2, 0, 1
+
+
+@pytest.mark.parametrize(
+    ("completion", "answer", "chain"),
+    [
+        ("0110", 1, 1),  # the exact long demonstration
+        ("0", 1, 1),  # the exact short one
+        ("1", 0, 0),
+        ("0010", 1, 0),  # right at the end, wrong on the way
+        ("0111", 0, 0),
+        ("01100", 1, 0),  # one step too many
+        ("", 0, 0),
+        ("0=0", 0, 0),
+    ],
+)
+def test_rewards(completion, answer, chain):
+    columns = {"answer": [GOLD], "long": [LONG], "short": [SHORT], "style": ["bits"], "problem_id": ["x"]}
+    call = {"prompts": ["0101="], "completions": [completion], "completion_ids": [[3, EOS]], **columns}
+    assert REWARDS["answer"](**call) == [answer]
+    assert REWARDS["chain"](**call) == [chain]
+
+
+def test_one_reward_a_completion_in_order():
+    got = REWARDS["answer"](prompts=[""] * 3, completions=["1", "0", "1"], answer=["1", "1", "1"])
+    assert got == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("ids", "value"),
+    [
+        ([3, EOS], 1.0),
+        ([3], 0.0),  # cut off: no end
+        ([], 0.0),
+        ([3, PAD, EOS], 0.0),  # the decoded text would hide the pad
+        ([BOS, 3, EOS], 0.0),
+        ([EOS, 3, EOS], 0.0),
+    ],
+)
+def test_bound_rewards_see_what_decoding_hides(ids, value):
+    (reward,) = bind([REWARDS["answer"]], [EOS], [PAD, BOS, EOS])
+    assert reward(prompts=[""], completions=["0"], completion_ids=[ids], answer=["0"]) == [value]
+    assert reward.__name__ == "answer"  # TRL names its metrics by it
+
+
+def test_observer_sees_weighted_totals_once():
+    seen = []
+    rewards = bind(
+        [REWARDS["answer"], REWARDS["chain"]], [EOS], [PAD], weights=[1.0, 0.5], observer=lambda **kw: seen.append(kw)
+    )
+    call = {
+        "prompts": ["", "", ""],
+        "completions": ["0110", "0010", "1"],
+        "completion_ids": [[3, EOS]] * 3,
+        "answer": [GOLD] * 3,
+        "long": [LONG] * 3,
+        "short": [SHORT] * 3,
+    }
+    for _ in range(2):
+        for reward in rewards:
+            reward(**call)
+    assert [kw["rewards"] for kw in seen] == [[1.5, 1.0, 0.0]] * 2
+    assert seen[0]["answer"] == [GOLD] * 3

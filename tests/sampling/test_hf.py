@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from rarecot.rendering import render_prompts
+from rarecot.sampling import HfSampler, SamplingParams
+from rarecot.sampling import hf as hf_module
+
+PROMPTS = ["0110=", "01=", "1=", "111111=", "0=", "1010="]
+
+
+@pytest.fixture
+def prompt_ids(tokenizer):
+    return render_prompts(tokenizer, PROMPTS)
+
+
+def test_greedy_in_chunks_equals_one_row_at_a_time(tiny_model, tokenizer, prompt_ids, monkeypatch):
+    """Dropping finished rows and padding unequal prompts must not change a single token."""
+    params = SamplingParams(max_new_tokens=20, logprobs=True)
+    together = HfSampler(tiny_model, tokenizer).sample(prompt_ids, params)
+    monkeypatch.setattr(hf_module, "FIRST_CHUNK", 10**6)
+    alone = [HfSampler(tiny_model, tokenizer).sample([ids], params)[0] for ids in prompt_ids]
+    assert [c[0].token_ids for c in together] == [c[0].token_ids for c in alone]
+    for a, b in zip(together, alone, strict=True):
+        assert a[0].logprobs == pytest.approx(b[0].logprobs, abs=1e-4)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 0.5])
+def test_logprobs_are_the_models(tiny_model, tokenizer, prompt_ids, temperature):
+    params = SamplingParams(max_new_tokens=12, temperature=temperature, seed=1, logprobs=True)
+    for ids, (completion,) in zip(prompt_ids, HfSampler(tiny_model, tokenizer).sample(prompt_ids, params), strict=True):
+        sequence = torch.tensor([ids + completion.token_ids])
+        with torch.no_grad():
+            logits = tiny_model(sequence).logits[0, len(ids) - 1 : -1] / (temperature or 1.0)
+        expected = logits.log_softmax(-1).gather(-1, torch.tensor(completion.token_ids)[:, None])[:, 0]
+        assert completion.logprobs == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_sampling_follows_the_models_distribution(tiny_model, tokenizer, prompt_ids):
+    n = 4000
+    params = SamplingParams(max_new_tokens=1, temperature=1.0, n=n, seed=0)
+    (completions,) = HfSampler(tiny_model, tokenizer, batch_size=n).sample(prompt_ids[:1], params)
+    counts = torch.bincount(torch.tensor([c.token_ids[0] for c in completions]), minlength=len(tokenizer)) / n
+    with torch.no_grad():
+        probabilities = tiny_model(torch.tensor(prompt_ids[:1])).logits[0, -1].softmax(-1)
+    assert (counts - probabilities).abs().max() < 0.03  # 4 000 draws: standard deviation at most 0.008
+
+
+def test_finish_reason_length_and_text(tiny_model, tokenizer, prompt_ids):
+    params = SamplingParams(max_new_tokens=9, temperature=1.0, n=20, seed=0)
+    completions = [c for cs in HfSampler(tiny_model, tokenizer).sample(prompt_ids, params) for c in cs]
+    assert {c.finish_reason for c in completions} == {"stop", "length"}  # the seed gives both
+    for c in completions:
+        ended = c.token_ids[-1] == tokenizer.eos_token_id
+        assert (c.finish_reason == "stop") == ended
+        assert tokenizer.eos_token_id not in c.token_ids[:-1]
+        assert c.length == len(c.token_ids) - ended
+        assert len(c.token_ids) == 9 or ended
+        assert ("<pad>" in c.text) == (tokenizer.pad_token_id in c.token_ids)
+
+
+def test_seeded_sampling_repeats_and_leaves_the_global_stream_alone(tiny_model, tokenizer, prompt_ids):
+    sampler, params = HfSampler(tiny_model, tokenizer), SamplingParams(10, temperature=1.0, seed=5)
+    torch.manual_seed(0)
+    first = sampler.sample(prompt_ids, params)
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    assert torch.rand(1) == after
+    assert sampler.sample(prompt_ids, params) == first
+    assert sampler.sample(prompt_ids, SamplingParams(10, temperature=1.0, seed=6)) != first
+
+
+def test_training_mode_is_restored(tiny_model, tokenizer, prompt_ids):
+    tiny_model.train()
+    HfSampler(tiny_model, tokenizer).sample(prompt_ids[:1], SamplingParams(1))
+    assert tiny_model.training
