@@ -1,4 +1,4 @@
-"""The harness during training: a callback that evaluates at the first step, every so many, and at the last."""
+"""The harness during training: a callback that evaluates at the first step, at regular ones, and at the last."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,12 @@ def progress(args: Any, state: Any) -> dict[str, int]:
         "sequences_seen": state.global_step * per_step // reuse,
         "tokens_seen": int(state.num_input_tokens_seen),
     }
+
+
+def due(step: int, every: int) -> bool:
+    """Whether a step is evaluated: multiples of `every`, and an eighth, a quarter and a half of the first interval,
+    where curves bend most."""
+    return step % every == 0 or step in {every // 8, every // 4, every // 2}
 
 
 @dataclass
@@ -40,7 +46,7 @@ class EvaluationCallback(TrainerCallback):
             self._evaluate(args, state, model)
 
     def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
-        if state.global_step % self.every == 0 or state.global_step == state.max_steps:
+        if due(state.global_step, self.every) or state.global_step == state.max_steps:
             self._evaluate(args, state, model)
 
     def _evaluate(self, args: Any, state: Any, model: Any) -> None:

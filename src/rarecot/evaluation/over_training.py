@@ -1,6 +1,5 @@
 """The harness after training: every checkpoint of a run, skipping what has been measured."""
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,7 @@ from rarecot.evaluation import records
 from rarecot.evaluation.harness import Harness
 from rarecot.evaluation.suite import Suite
 from rarecot.mixtures.build import Mixture, build
-from rarecot.mixtures.spec import MixtureSpec
+from rarecot.mixtures.spec import spec_of_manifest
 from rarecot.sampling import HfSampler
 
 Load = Callable[[Path], tuple[Any, Any]]
@@ -24,20 +23,6 @@ def load_model(folder: Path) -> tuple[Any, Any]:
 
     model = AutoModelForCausalLM.from_pretrained(folder)
     return model, AutoTokenizer.from_pretrained(folder, padding_side="left")
-
-
-def spec_of_run(run_dir: Path) -> MixtureSpec:
-    """The mixture of a run, from its manifest.
-
-    Raises:
-        ConfigError: the folder is no run.
-    """
-    path = run_dir / "manifest.json"
-    if not path.is_file():
-        raise ConfigError([f"{run_dir} is no run directory: it has no manifest.json."])
-    manifest = json.loads(path.read_text())
-    keys = MixtureSpec.from_mapping({"task": manifest["task"]}).to_mapping()
-    return MixtureSpec.from_mapping({key: manifest[key] for key in keys}, where=str(path))
 
 
 def rows_for(mixture: Mixture, suite: Suite) -> dict[str, list[str]]:
@@ -69,7 +54,7 @@ def evaluate_run(
     Raises:
         ConfigError: not a run, no complete checkpoint, or more problems asked for than there are.
     """
-    spec = spec_of_run(run_dir)
+    spec = spec_of_manifest(run_dir)
     suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens)
     rows = rows_for(build(spec), suite)
     folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]

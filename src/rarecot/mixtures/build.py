@@ -12,13 +12,11 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 
 from rarecot.errors import ConfigError
-from rarecot.mixtures.spec import MixtureSpec
+from rarecot.mixtures.spec import MANIFEST, MixtureSpec, spec_of_manifest
 from rarecot.types import Problems
 
 # One independent random stream a purpose, so that resizing one split leaves the others as they were.
 TEST, RL, TRAIN, SHARE = 1, 2, 3, 4
-
-MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -105,16 +103,11 @@ def load(folder: Path) -> Mixture:
     Raises:
         ConfigError: no manifest, or the data are not those that the manifest describes.
     """
-    path = folder / MANIFEST
-    if not path.is_file():
-        raise ConfigError([f"{folder} holds no {MANIFEST}: it is not a mixture that data_mixes/build.py wrote."])
-    manifest = json.loads(path.read_text())
-    keys = MixtureSpec.from_mapping({"task": manifest["task"]}).to_mapping()
-    spec = MixtureSpec.from_mapping({key: manifest[key] for key in keys}, where=str(path))
+    spec = spec_of_manifest(folder)
     splits = load_from_disk(folder)
     mixture = Mixture(spec, splits["rl"], splits["test"], splits.get("train"))
     _check_disjoint(mixture)
-    if mixture.manifest["sha256"] != manifest["sha256"]:
+    if mixture.manifest["sha256"] != json.loads((folder / MANIFEST).read_text())["sha256"]:
         raise ConfigError([f"the data in {folder} are not those its {MANIFEST} describes. Build the mixture again."])
     return mixture
 

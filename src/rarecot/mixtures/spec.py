@@ -1,6 +1,7 @@
 """What a mixture is: the options, where they may lie, and what is wrong with them."""
 
 import dataclasses
+import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import yaml
 from rarecot.errors import ConfigError, nearest
 from rarecot.tasks import TASKS, Task
 
+MANIFEST = "manifest.json"
 SHARE_TOLERANCE = 0.02  # largest relative gap between p_cot and what a block of an online mixture can hold
 
 
@@ -56,12 +58,21 @@ class MixtureSpec:
             ConfigError: everything that is wrong, at once: an unknown task or key, a wrong type, a value out of
                 range, splits that are empty or larger than the task has problems.
         """
+        spec, problems = cls.examine(values, where)
+        if problems or spec is None:
+            raise ConfigError(problems)
+        return spec
+
+    @classmethod
+    def examine(cls, values: Mapping[str, Any], where: str) -> tuple["MixtureSpec | None", list[str]]:
+        """The spec and what is wrong with it; None where not even the task can be made of it. For a caller that has
+        more to check and wants to report everything together."""
         if "task" not in values:
-            raise ConfigError([f"{where} names no task. Add `task:` with one of: {', '.join(TASKS)}."])
-        if values["task"] not in TASKS:
-            name = values["task"]
-            raise ConfigError([f"{where}: unknown task '{name}'{nearest(str(name), TASKS)} Known: {', '.join(TASKS)}."])
-        task_class = TASKS[values["task"]]
+            return None, [f"{where} names no task. Add `task:` with one of: {', '.join(TASKS)}."]
+        name = str(values["task"])
+        if name not in TASKS:
+            return None, [f"{where}: unknown task '{name}'{nearest(name, TASKS)} Known: {', '.join(TASKS)}."]
+        task_class = TASKS[name]
         own, options = _types(cls), _types(task_class)
         problems, clean = [], {}
         for key, value in values.items():
@@ -70,7 +81,7 @@ class MixtureSpec:
             kind = own.get(key) or options.get(key)
             if kind is None:
                 known = [*own, *options]
-                problems.append(f"{where}: '{key}' is no option of a {values['task']} mixture{nearest(key, known)}")
+                problems.append(f"{where}: '{key}' is no option of a {name} mixture{nearest(key, known)}")
                 continue
             try:
                 clean[key] = coerce(value, kind)
@@ -79,9 +90,7 @@ class MixtureSpec:
         task = task_class(**{k: v for k, v in clean.items() if k in options})
         spec = cls(task=task, **{k: v for k, v in clean.items() if k in own})
         problems += [f"{where}: {problem}" for problem in spec.problems()]
-        if problems:
-            raise ConfigError(problems)
-        return spec
+        return (None if task.problems_with_options() else spec), problems
 
     def problems(self) -> list[str]:
         """What is wrong with the values, a sentence each."""
@@ -136,6 +145,20 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise ConfigError([f"{path} must hold `key: value` lines, but holds {type(values).__name__}."])
     return values
+
+
+def spec_of_manifest(folder: Path) -> MixtureSpec:
+    """The spec of the mixture or run in `folder`, from its manifest.
+
+    Raises:
+        ConfigError: there is no manifest, or it describes no valid mixture.
+    """
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ConfigError([f"{folder} holds no {MANIFEST}: it is neither a built mixture nor a run directory."])
+    manifest = json.loads(path.read_text())
+    keys = {"task", *_types(MixtureSpec), *_types(TASKS.get(manifest.get("task"), MixtureSpec))}
+    return MixtureSpec.from_mapping({key: manifest[key] for key in keys & set(manifest)}, where=str(path))
 
 
 def coerce(value: Any, kind: type) -> Any:

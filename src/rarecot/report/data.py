@@ -15,6 +15,8 @@ from rarecot.evaluation.records import COMPLETIONS, completions_name
 RL_STAGES = ("grpo", "star", "reinforce")
 STAGE_NAMES = {"sft": "NTP", "grpo": "GRPO", "star": "STaR", "reinforce": "REINFORCE"}
 
+_PLAIN = {"leap": 1, "chain_noise": 0.0}  # options that a caption names only where they are used
+
 Record = dict[str, Any]
 
 
@@ -41,15 +43,18 @@ class RunData:
         return f"{self.dir.name} (seed {self.manifest['seed']})"
 
     @property
+    def condition(self) -> str:
+        """What runs that differ only in their seed share: the task and the mixture."""
+        task = f"d = {self.manifest['d']}, " if "d" in self.manifest else ""
+        extra = "".join(
+            f", {k} {self.manifest[k]:g}" for k, plain in _PLAIN.items() if self.manifest.get(k, plain) != plain
+        )
+        return f"{task}p_cot = {self.manifest['p_cot']:g}{extra}"
+
+    @property
     def rl_stage(self) -> str | None:
         """The RL stage of the run, if one was recorded."""
         return next((stage for stage in RL_STAGES if any(r["stage"] == stage for r in self.records)), None)
-
-    @property
-    def long_length(self) -> int:
-        """Tokens of a long response, as the mixture's long demonstrations show it; the median on free text."""
-        by_kind = self.manifest["completion_characters"]
-        return int(by_kind.get("long", by_kind.get("short"))["median"])
 
     def series(self, stage: str, decoding: str, split: str = "test") -> list[Record]:
         """The evaluations of one kind, by step."""

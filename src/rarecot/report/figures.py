@@ -90,39 +90,65 @@ def lengths(runs: Sequence[RunData]) -> Figure:
 
 
 def _trajectory_grid(figure: Any, runs: Sequence[RunData]) -> None:
-    """2 × 2: accuracy and median length; NTP on a log axis, RL on a linear one. The gap between is the switch."""
-    grid = figure.subplots(2, 2, sharey="row", sharex="col", width_ratios=[1, 1])
+    """2 × 2: accuracy and median length; NTP on a log axis, RL on a linear one, the switch between them.
+
+    Runs of one condition: greedy and sampled. Of several conditions: greedy alone, a colour each.
+    """
+    grid = figure.subplots(2, 2, sharey="row", sharex="col")
     rl_stage = next((run.rl_stage for run in runs if run.rl_stage), None)
+    groups = conditions(runs)
+    several = len(groups) > 1
     for column, stage in enumerate(("sft", rl_stage)):
-        for row, field in enumerate(("accuracy", "length_median")):
-            axes = grid[row, column]
-            if stage is None:
-                axes.text(0.5, 0.5, "no RL stage yet", ha="center", va="center", transform=axes.transAxes)
-                continue
-            for decoding, colour in (("greedy", GREEDY), ("sampled", SAMPLED)):
-                _draw_curve(axes, runs, stage, decoding, field, colour)
-            axes.spines["left" if column else "right"].set_visible(False)
         if stage is None:
+            grid[0, 1].text(0.5, 0.6, "no RL stage", ha="center", transform=grid[0, 1].transAxes)
             continue
+        for row, field in enumerate(("accuracy", "length_median")):
+            for i, (condition, members) in enumerate(groups.items()):
+                if several:
+                    _draw_curve(grid[row, column], members, stage, "greedy", field, f"C{i}", f"greedy, {condition}")
+                else:
+                    _draw_curve(grid[row, column], members, stage, "greedy", field, GREEDY, "greedy")
+                    _draw_curve(grid[row, column], members, stage, "sampled", field, SAMPLED, "sampled at τ = 1")
         if stage == "sft":
             grid[1, column].set_xscale("symlog", linthresh=_first_positive(runs, "sft"))
         noun = "demonstrations" if stage == "sft" else "rollouts"
         grid[1, column].set_xlabel(f"{noun} seen in {STAGE_NAMES[stage]}")
         grid[0, column].set_title("next-token prediction" if stage == "sft" else f"then RL ({STAGE_NAMES[stage]})")
+    for axes in grid[0]:
+        axes.axhline(0.5, color=THEORY, lw=0.8, ls=":")
     for axes in grid[:, 1]:
         axes.axvline(0, color="black", lw=1.2, ls="--")
+        axes.spines["left"].set_visible(False)
         axes.tick_params(axis="y", length=0)
-    grid[0, 1].annotate("the switch", (0, 0.02), xytext=(6, 0), textcoords="offset points", fontsize=8)
-    grid[0, 0].axhline(0.5, color=THEORY, lw=0.8, ls=":")
-    grid[0, 1].axhline(0.5, color=THEORY, lw=0.8, ls=":")
+    grid[1, 1].annotate(
+        "the switch to RL",
+        (0, 0.5),
+        xycoords=("data", "axes fraction"),
+        xytext=(5, 0),
+        textcoords="offset points",
+        fontsize=9,
+        rotation=90,
+        va="center",
+    )
     grid[0, 0].set_ylabel("accuracy on test problems")
     grid[0, 0].set_ylim(-0.02, 1.03)
     grid[1, 0].set_ylabel("median response length (tokens)")
-    grid[0, 0].legend(loc="lower left", bbox_to_anchor=(0.0, 0.06))
+    grid[1, 0].set_ylim(bottom=0)
+    grid[0, 0].legend(loc="upper left")
 
 
-def _draw_curve(axes: Axes, runs: Sequence[RunData], stage: str, decoding: str, field: str, colour: str) -> None:
-    """Mean over runs with the range over runs; for one run, its 95 % interval."""
+def conditions(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
+    """Runs that differ only in their seed, together."""
+    groups: dict[str, list[RunData]] = defaultdict(list)
+    for run in runs:
+        groups[run.condition].append(run)
+    return dict(groups)
+
+
+def _draw_curve(
+    axes: Axes, runs: Sequence[RunData], stage: str, decoding: str, field: str, colour: str, label: str
+) -> None:
+    """Mean over seeds with the range over seeds; for one run, its 95 % interval."""
     points: dict[int, list[Record]] = defaultdict(list)
     for run in runs:
         for record in run.series(stage, decoding):
@@ -138,35 +164,30 @@ def _draw_curve(axes: Axes, runs: Sequence[RunData], stage: str, decoding: str, 
         low, high = zip(*(points[at][0][f"{field}_ci"] for at in x), strict=True)
     else:
         low = high = mean
-    label = "greedy" if decoding == "greedy" else f"sampled, τ = {points[x[0]][0]['temperature']:g}"
     axes.plot(x, mean, color=colour, marker="o", ms=3.5, lw=1.8, label=label)
     axes.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
 
 
 def draw_calibration(axes: Axes, runs: Sequence[RunData]) -> None:
-    """Each run's sampled long share at the end of NTP (Theorem 1: it equals p_cot), and its way there in grey."""
+    """Each run's sampled long share at the end of NTP (Theorem 1: it equals p_cot); in grey, the second half of the way
+    there."""
     axes.plot([0, 1], [0, 1], color=THEORY, lw=1, ls="--", label="calibrated (Theorem 1)")
     threshold = greedy_threshold()
-    axes.axvspan(threshold, 1, color=GREEDY, alpha=0.07, lw=0)
+    axes.axvspan(threshold, 1.02, color=GREEDY, alpha=0.07, lw=0)
     axes.text(threshold + 0.01, 0.04, "p_cot ≥ 1/3:\nNTP alone suffices", fontsize=8, color=GREEDY)
-    for i, run in enumerate(runs):
+    label = "after NTP, 95 % interval (grey: on the way)"
+    for run in runs:
         series = [r for r in run.series("sft", "sampled") if r["temperature"] == 1.0]
         if not series:
             continue
         p_cot, last = run.manifest["p_cot_realised"], series[-1]
-        way = [r["long_share"] for r in series]
-        axes.plot([p_cot] * len(way), way, color=SHORT, marker="_", ms=6, lw=0, zorder=1)
+        way = [r["long_share"] for r in series if r["step"] >= last["step"] / 2]
+        axes.plot([p_cot] * len(way), way, color=SHORT, marker="_", ms=9, lw=0, zorder=1)
         low, high = last["long_share_ci"]
-        axes.errorbar(
-            [p_cot],
-            [last["long_share"]],
-            yerr=[[last["long_share"] - low], [high - last["long_share"]]],
-            color=SAMPLED,
-            marker="o",
-            ms=5,
-            capsize=3,
-            label="after NTP, 95 % interval (grey: on the way)" if i == 0 else None,
-        )
+        error = [[last["long_share"] - low], [high - last["long_share"]]]
+        style = {"color": SAMPLED, "marker": "o", "ms": 5, "capsize": 3, "lw": 0, "elinewidth": 1.5}
+        axes.errorbar([p_cot], [last["long_share"]], yerr=error, label=label, **style)
+        label = None
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="p_cot (share of long demonstrations)")
     axes.set_ylabel("long share at τ = 1")
     axes.set_title("length calibration")
@@ -179,41 +200,46 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
     The recursion is that of STaR, whose round keeps exactly the correct responses. A GRPO step moves the odds by a
     factor that depends on its learning rate; the fitted factor a round is shown beside it.
     """
-    stage = next((run.rl_stage for run in runs if run.rl_stage), None)
     axes.set_title("RL up-samples the long mode")
-    if stage is None:
-        axes.text(0.5, 0.5, "no RL stage yet", ha="center", va="center", transform=axes.transAxes)
+    measured = [(run, run.series(run.rl_stage, "sampled", "rollouts")) for run in runs if run.rl_stage]
+    measured = [(run, series) for run, series in measured if series]
+    if not measured:
+        axes.text(0.5, 0.5, "no RL stage", ha="center", va="center", transform=axes.transAxes)
         return
-    name = STAGE_NAMES[stage]
-    last = 0
-    for i, run in enumerate(runs):
-        series = run.series(stage, "sampled", "rollouts")
-        if not series:
-            continue
+    name, ratios, theory_drawn = STAGE_NAMES[measured[0][0].rl_stage], [], False
+    for i, (run, series) in enumerate(measured):
         x, y = [r["step"] for r in series], [r["long_share"] for r in series]
-        last = max(last, x[-1])
         low, high = zip(*(r["long_share_ci"] for r in series), strict=True)
         axes.plot(x, y, color=SAMPLED, marker="o", ms=3, lw=1.4, label=f"{name} rollouts" if i == 0 else None)
         axes.fill_between(x, low, high, color=SAMPLED, alpha=0.15, lw=0)
-        fitted = fit_odds_ratio(x, y, series[0]["n"])
         grid = np.linspace(0, max(x), 200)
-        if fitted:
-            label = f"odds × {fitted[1]:.2f} a round (fit{'' if len(runs) == 1 else ', each run'})"
-            axes.plot(grid, odds_recursion(*fitted, grid), color=FIT, lw=1.2, ls="-.", label=label if i == 0 else None)
-        if i == 0 and 0 < y[0] < 1:
-            axes.plot(
-                grid, odds_recursion(y[0], 2.0, grid), color=THEORY, lw=1.2, ls="--", label="odds × 2 (Theorem 2, STaR)"
-            )
-        _mark_flip(axes, run, stage, label=i == 0)
+        if 0 < y[0] < 1 and not theory_drawn:
+            label = "odds × 2 a round (Theorem 2, STaR)"
+            axes.plot(grid, odds_recursion(y[0], 2.0, grid), color=THEORY, lw=1.2, ls="--", label=label)
+            theory_drawn = True
+        if fitted := fit_odds_ratio(x, y, series[0]["n"]):
+            ratios.append(fitted[1])
+            axes.plot(grid, odds_recursion(*fitted, grid), color=FIT, lw=1.1, ls="-.")
+        _mark_flip(axes, run, label=i == 0)
+    if ratios:
+        axes.plot([], [], color=FIT, lw=1.1, ls="-.", label=f"fit: odds × {', '.join(f'{r:.2f}' for r in ratios)}")
     axes.axhline(1 / 3, color=GREEDY, lw=1, ls=":")
-    axes.text(last, 1 / 3 + 0.015, "1/3", color=GREEDY, fontsize=9, ha="right")
+    axes.annotate(
+        "1/3",
+        (0, 1 / 3),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 3),
+        textcoords="offset points",
+        color=GREEDY,
+        fontsize=9,
+    )
     axes.set(ylim=(-0.02, 1.03), xlabel=f"{name} round", ylabel="long share")
     axes.legend(loc="lower right", fontsize=8)
 
 
-def _mark_flip(axes: Axes, run: RunData, stage: str, label: bool) -> None:
+def _mark_flip(axes: Axes, run: RunData, label: bool) -> None:
     """A shaded interval between the last short and the first long greedy evaluation."""
-    series = run.series(stage, "greedy")
+    series = run.series(run.rl_stage, "greedy")
     for before, after in itertools.pairwise(series):
         if before["long_share"] < 0.5 <= after["long_share"]:
             text = "greedy flips in here" if label else None
@@ -252,9 +278,8 @@ def _first_positive(runs: Sequence[RunData], stage: str) -> float:
 
 
 def _headline(runs: Sequence[RunData]) -> str:
-    task = runs[0].manifest
-    what = f"{task['task']}, d = {task['d']}" if "d" in task else task["task"]
-    shares = sorted({run.manifest["p_cot"] for run in runs})
+    groups = conditions(runs)
+    tasks = ", ".join(sorted({run.manifest["task"] for run in runs}))
     seeds = len({run.manifest["seed"] for run in runs})
-    share = ", ".join(f"{p:g}" for p in shares)
-    return f"RL after next-token prediction: {what}, p_cot = {share} ({seeds} seed{'s' if seeds > 1 else ''})"
+    what = next(iter(groups)) if len(groups) == 1 else f"{len(groups)} conditions"
+    return f"RL after next-token prediction: {tasks}, {what} ({seeds} seed{'s' if seeds > 1 else ''})"

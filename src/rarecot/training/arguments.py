@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rarecot.errors import ConfigError, nearest
-from rarecot.mixtures.spec import MixtureSpec, coerce, mixture_keys, read_mapping
+from rarecot.mixtures.spec import MixtureSpec, coerce, mixture_keys, read_mapping, spec_of_manifest
 from rarecot.training.checks import check
 from rarecot.training.options import trainer_options
 
@@ -32,7 +32,9 @@ class RunArguments:
         "data_mixes/parity-tiny.yaml", "a mixture's YAML, or a folder that data_mixes/build.py wrote"
     )
     move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
-    eval_every: int = _option(50, "optimizer steps between evaluations; the first and last step are always evaluated")
+    eval_every: int = _option(
+        50, "optimizer steps between evaluations; denser in the first interval, always at the first and last step"
+    )
     eval_n: int = _option(256, "test problems of an evaluation during training")
     eval_temperature: float = _option(1.0, "temperature of the sampled evaluation; the other one is greedy")
     eval_batch_size: int = _option(256, "sequences decoded together in evaluation")
@@ -164,16 +166,13 @@ def request(
                 problems.append(f"{where}: '{key}' is no option of {stage}{nearest(key, known)}")
     arguments = ARGUMENTS[stage](**mine)
     seed_value = (words_left.get("seed") or [yaml_left.get("seed", 0)])[0]
-    spec = None
     try:
         seed = coerce(seed_value, int)
     except ValueError as error:
         problems.append(f"seed {error}")
         seed = 0
-    try:
-        spec = _mixture_spec(arguments, {**mixture_values, "seed": seed}, path)
-    except ConfigError as error:
-        problems += error.problems
+    spec, in_mixture = _mixture_spec(arguments, {**mixture_values, "seed": seed}, path)
+    problems += in_mixture
     if spec is None:
         raise ConfigError(problems)
     result = Request(stage, arguments, spec, seed, yaml_left, words_left, path, is_default)
@@ -254,18 +253,19 @@ def _value(value: Any, kind: Any) -> Any:
     return coerce(value, kind)
 
 
-def _mixture_spec(arguments: RunArguments, overrides: dict[str, Any], path: Path) -> MixtureSpec:
+def _mixture_spec(
+    arguments: RunArguments, overrides: dict[str, Any], path: Path
+) -> tuple[MixtureSpec | None, list[str]]:
+    """The mixture with the request's overrides, and what is wrong with it."""
     where = locate(arguments.mixture, path)
-    if where.is_dir():
-        asked = sorted(set(overrides) - {"seed"})
-        if asked:
-            raise ConfigError(
-                [f"{', '.join(asked)} cannot change the built mixture {where}. Give its YAML as --mixture instead."]
-            )
-        manifest = read_mapping(where / "manifest.json")
-        keys = MixtureSpec.from_mapping({"task": manifest.get("task")}, where=str(where)).to_mapping()
-        return MixtureSpec.from_mapping({k: manifest[k] for k in keys}, where=str(where))
-    return MixtureSpec.from_mapping({**read_mapping(where), **overrides}, where=str(where))
+    try:
+        if where.is_dir():
+            asked = sorted(set(overrides) - {"seed"})
+            problems = [f"{', '.join(asked)} cannot change the built mixture {where}. Give its YAML instead."]
+            return spec_of_manifest(where), problems if asked else []
+        return MixtureSpec.examine({**read_mapping(where), **overrides}, where=str(where))
+    except ConfigError as error:
+        return None, error.problems
 
 
 def _scalar(word: Any) -> Any:

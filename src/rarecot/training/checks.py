@@ -28,7 +28,7 @@ def _common(request: Any) -> list[str]:
     arguments, spec, problems = request.arguments, request.spec, []
     if arguments.eval_every < 1:
         problems.append(f"eval_every is {arguments.eval_every}: it counts optimizer steps, so it must be 1 or more.")
-    if arguments.eval_n < 1 or arguments.eval_n > spec.n_test:
+    if arguments.eval_n < 1 or 1 <= spec.n_test < arguments.eval_n:
         problems.append(
             f"eval_n is {arguments.eval_n}, but the test split has {spec.n_test} problems. Use 1 to {spec.n_test}, or "
             f"raise n_test."

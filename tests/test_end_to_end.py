@@ -1,0 +1,241 @@
+"""The real commands on the tiny recipe, in a directory of their own."""
+
+import json
+
+import pytest
+import yaml
+from conftest import ROOT, run_command
+
+from rarecot.evaluation import records
+
+LAUNCH = ("accelerate", "launch", "--config_file", ROOT / "recipes/accelerate/cpu.yaml")
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A tiny run, SFT then GRPO, by `accelerate launch`, from a directory that is not the checkout."""
+    cwd = tmp_path_factory.mktemp("elsewhere")
+    for stage in ("sft", "grpo"):
+        config = ROOT / "recipes/parity/tiny" / f"{stage}.yaml"
+        result = run_command(*LAUNCH, ROOT / "recipes" / f"{stage}.py", "--config", config, cwd=cwd)
+        assert result.returncode == 0, result.stderr
+        assert "greedy" in result.stdout.splitlines()[-1]
+        assert "it/s" in result.stderr  # a bar with rate and remaining time
+        assert "Warning" not in result.stderr
+    return cwd / "runs" / "parity-tiny"
+
+
+def test_run_directory_is_self_contained(run_dir):
+    for name in ("config.yaml", "manifest.json", "versions.json", "records.jsonl"):
+        assert (run_dir / name).is_file()
+    for folder in ("sft/checkpoint-20", "grpo/checkpoint-4"):
+        files = {path.name for path in (run_dir / folder).iterdir()}
+        assert {"model.safetensors", "tokenizer.json", "config.json", "rarecot.json", "trainer_state.json"} <= files
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    assert config["sft"]["max_steps"] == 20
+    assert config["grpo"]["loss_type"] == "dr_grpo"
+    assert config["sft"]["p_cot"] == 0.5
+    assert not [key for stage in config.values() for key in stage if key.endswith("_token")]
+    assert json.loads((run_dir / "versions.json").read_text())["trl"]
+
+
+def test_records_tell_the_whole_training(run_dir):
+    made = records.read(run_dir)
+    greedy = [(r["stage"], r["step"]) for r in made if (r["decoding"], r["split"]) == ("greedy", "test")]
+    assert greedy == [("sft", s) for s in (0, 1, 2, 5, 10, 20)] + [("grpo", s) for s in (0, 1, 2, 4)]
+    assert [r["step"] for r in made if r["split"] == "rollouts"] == [0, 1, 2, 3]
+    for record in made:
+        assert set(record) <= set(records.FIELDS)
+        assert record["accuracy_ci"][0] <= record["accuracy"] <= record["accuracy_ci"][1]
+        assert record["seed"] == 0
+        assert ("loss_normalisation" in record) == (record["stage"] == "grpo")
+    last = next(r for r in reversed(made) if r["stage"] == "sft")
+    assert last["sequences_seen"] == 20 * 8
+    # prompt of 8 tokens, then 2 (short) or 7 (long): half of the fixed set each, seen five times
+    assert last["tokens_seen"] == 5 * 16 * (8 + 2 + 8 + 7)
+    rollouts = [r for r in made if r["split"] == "rollouts"]
+    assert [r["sequences_seen"] for r in rollouts] == [0, 16, 32, 48]
+
+
+def test_generations_are_kept(run_dir):
+    import pyarrow.parquet as pq
+
+    for record in records.read(run_dir):
+        if record["split"] != "test":
+            continue
+        rows = pq.read_table(run_dir / "completions" / records.completions_name(record)).to_pylist()
+        assert len(rows) == record["n"]
+        assert sum(row["verdict"] == "correct" for row in rows) / len(rows) == record["accuracy"]
+        assert sum(row["kind"] == "long" for row in rows) / len(rows) == record["long_share"]
+
+
+def test_checkpoint_loads_as_any_other_model(run_dir):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    folder = run_dir / "grpo" / "checkpoint-4"
+    model, tokenizer = AutoModelForCausalLM.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    assert model.config.eos_token_id == tokenizer.eos_token_id
+    assert len({tokenizer.pad_token_id, tokenizer.bos_token_id, tokenizer.eos_token_id}) == 3
+    out = model.generate(**tokenizer(["010101="], return_tensors="pt"), max_new_tokens=3, do_sample=False)
+    assert out.shape[0] == 1
+
+
+def test_a_finished_run_is_not_trained_again(run_dir):
+    before = (run_dir / "records.jsonl").read_bytes()
+    config = ROOT / "recipes/parity/tiny/sft.yaml"
+    result = run_command("python", ROOT / "recipes/sft.py", "--config", config, cwd=run_dir.parents[1])
+    assert result.returncode == 0, result.stderr
+    assert "is complete (20 steps)" in result.stdout
+    assert (run_dir / "records.jsonl").read_bytes() == before
+
+
+def test_another_run_in_the_same_place_is_refused_or_moved_aside(run_dir, tmp_path):
+    import shutil
+
+    shutil.copytree(run_dir, tmp_path / "runs" / "parity-tiny")
+    command = ("python", ROOT / "recipes/sft.py", "--config", ROOT / "recipes/parity/tiny/sft.yaml", "--seed", "1")
+    refused = run_command(*command, cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "seed 0 → 1" in refused.stderr
+    moved = run_command(*command, "--move_aside", "true", cwd=tmp_path)
+    assert moved.returncode == 0, moved.stderr
+    assert (tmp_path / "runs" / "parity-tiny.old-1" / "grpo").is_dir()
+    assert {r["seed"] for r in records.read(tmp_path / "runs" / "parity-tiny")} == {1}
+
+
+def test_evaluation_after_training_skips_what_is_known(run_dir, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run_dir, copy)
+    (copy / "sft" / "checkpoint-20" / "rarecot.json").unlink()  # as if the save had been interrupted
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("n: 16\ntemperatures: [0, 0.5]\nsamples: 2\n")
+    first = run_command("python", ROOT / "eval/run.py", "--run", copy, "--suite", suite)
+    assert first.returncode == 0, first.stderr
+    lines = first.stdout.splitlines()
+    assert [line.split()[0].removeprefix(f"{copy}/") for line in lines] == [
+        "sft/checkpoint-10",
+        "grpo/checkpoint-2",
+        "grpo/checkpoint-4",
+    ]
+    assert all("sampled" in line and "greedy" not in line for line in lines)  # greedy was measured in training
+    made = [r for r in records.read(copy) if r["temperature"] == 0.5]
+    assert [(r["stage"], r["step"], r["n"]) for r in made] == [("sft", 10, 32), ("grpo", 2, 32), ("grpo", 4, 32)]
+    assert made[-1]["loss_normalisation"].startswith("dr_grpo")
+    assert made[0]["sequences_seen"] == 80
+    second = run_command("python", ROOT / "eval/run.py", "--run", copy, "--suite", suite)
+    assert (second.returncode, second.stdout) == (0, "")
+
+
+def test_evaluation_after_training_agrees_with_the_one_during(run_dir, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run_dir, copy)
+    during = {records.identity(r): r for r in records.read(copy) if r["split"] == "test"}
+    (copy / "records.jsonl").unlink()
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("n: 16\n")
+    result = run_command("python", ROOT / "eval/run.py", "--run", copy, "--suite", suite)
+    assert result.returncode == 0, result.stderr
+    after = records.read(copy)
+    assert len(after) == 8  # 4 checkpoints, greedy and sampled
+    for record in after:
+        before = during[records.identity(record)]
+        assert {**record, "seconds": 0} == {**before, "seconds": 0}
+
+
+def test_evaluate_one_model(run_dir):
+    suite = ROOT / "eval/suites/parity-tiny.yaml"
+    result = run_command("python", "eval/run.py", "--model", run_dir / "grpo", "--suite", suite)
+    assert result.returncode == 0, result.stderr
+    made = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(r["temperature"], r["n"]) for r in made] == [(0.0, 16), (0.7, 64), (1.0, 64)]
+
+
+def test_report(run_dir):
+    result = run_command("python", ROOT / "eval/report.py", run_dir)
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    for name in ("overview", "trajectory", "calibration", "rounds", "lengths"):
+        assert (run_dir / "figures" / f"{name}.png").stat().st_size > 10_000
+    page = (run_dir / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 5
+    assert 'src="http' not in page
+    assert "<bos>" not in page  # what a model writes is escaped
+
+
+def test_resumed_run_equals_the_uninterrupted_one(run_dir, tmp_path):
+    """Stopped after its first checkpoint, then started again: the same records, to the byte, but for the clock."""
+    import shutil
+
+    copy = tmp_path / "runs" / "parity-tiny"
+    shutil.copytree(run_dir, copy)
+    for stage, last in (("sft", "checkpoint-20"), ("grpo", "checkpoint-4")):
+        shutil.rmtree(copy / stage / last)
+    first = {("sft", s) for s in (0, 1, 2, 5, 10)} | {("grpo", s) for s in (0, 1, 2)}
+    lines = (copy / "records.jsonl").read_text().splitlines(keepends=True)
+    keep = {"sft": lambda r: r["step"] <= 10, "grpo": lambda r: (r["stage"], r["step"]) in first and r["step"] <= 2}
+    kept = [line for line in lines if keep[json.loads(line)["stage"]](json.loads(line))]
+    # a rollout at step 2 belongs to the part that is done again
+    kept = [line for line in kept if not (json.loads(line)["split"] == "rollouts" and json.loads(line)["step"] >= 2)]
+    (copy / "records.jsonl").write_text("".join(kept))
+    for stage in ("sft", "grpo"):
+        command = ("python", ROOT / "recipes" / f"{stage}.py", "--config", ROOT / f"recipes/parity/tiny/{stage}.yaml")
+        result = run_command(*command, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+
+    def comparable(folder):
+        return sorted(json.dumps({**r, "seconds": 0}, sort_keys=True) for r in records.read(folder))
+
+    assert comparable(copy) == comparable(run_dir)
+
+
+def test_build_command(tmp_path):
+    spec = ROOT / "data_mixes/parity-tiny.yaml"
+    command = ("python", "data_mixes/build.py", spec, "--out", tmp_path / "mix", "--p_cot", "0.25", "--show", "1")
+    result = run_command(*command)
+    assert result.returncode == 0, result.stderr
+    assert "⟦<eos>⟧" in result.stdout
+    assert json.loads((tmp_path / "mix" / "manifest.json").read_text())["n_long"] == 8
+    again = run_command(*command)
+    assert again.returncode == 2
+    assert "not empty" in again.stderr
+    config = ROOT / "recipes/parity/tiny/sft.yaml"
+    trained = run_command(
+        *("python", ROOT / "recipes/sft.py", "--config", config, "--mixture", tmp_path / "mix", "--max_steps", "1"),
+        cwd=tmp_path,
+    )
+    assert trained.returncode == 0, trained.stderr
+    assert json.loads((tmp_path / "runs/parity-tiny/manifest.json").read_text())["n_long"] == 8
+
+
+def test_refusals_by_the_real_commands(tmp_path):
+    bad = run_command("python", "recipes/sft.py", "--p_cot", "3", "--eval_n", "0")
+    assert bad.returncode == 2
+    assert "2 problems" in bad.stderr
+    assert run_command("python", "eval/report.py", tmp_path).returncode == 2
+    assert run_command("python", "eval/run.py", "--run", tmp_path).returncode == 2
+
+
+@pytest.mark.slow
+def test_quick_shows_the_paper(tmp_path):
+    """d = 20 by the real recipes: a coin flip at length 1 after NTP, everything right at length 20 after GRPO."""
+    for stage in ("sft", "grpo"):
+        config = ROOT / "recipes/parity/quick" / f"{stage}.yaml"
+        result = run_command(*LAUNCH, ROOT / "recipes" / f"{stage}.py", "--config", config, cwd=tmp_path, timeout=900)
+        assert result.returncode == 0, result.stderr
+    made = [r for r in records.read(tmp_path / "runs" / "parity-quick") if r["split"] == "test"]
+
+    def last(stage, decoding):
+        return next(r for r in reversed(made) if (r["stage"], r["decoding"]) == (stage, decoding))
+
+    greedy, sampled = last("sft", "greedy"), last("sft", "sampled")
+    assert abs(greedy["accuracy"] - 0.5) <= 0.06
+    assert greedy["length_median"] == 1
+    assert abs(sampled["long_share"] - 0.25) <= 0.05
+    assert sampled["accuracy_long"] >= 0.95
+    greedy = last("grpo", "greedy")
+    assert greedy["accuracy"] >= 0.99
+    assert greedy["length_median"] == 20

@@ -1,0 +1,65 @@
+"""Every YAML in the repository means something to the code that reads it."""
+
+import pytest
+import yaml
+from conftest import ROOT
+
+from rarecot.errors import ConfigError
+from rarecot.evaluation.suite import read_suite
+from rarecot.mixtures.spec import MixtureSpec, read_mapping
+from rarecot.training.arguments import parse
+
+HIDDEN = {".venv", ".git", "runs"}
+FILES = [
+    path
+    for path in sorted([*ROOT.rglob("*.yaml"), *ROOT.rglob("*.yml")])
+    if not HIDDEN & set(path.relative_to(ROOT).parts)
+]
+
+
+def names(folder):
+    return [path for path in FILES if path.is_relative_to(ROOT / folder)]
+
+
+RECIPES = [path for path in names("recipes") if path.parent.name != "accelerate"]
+
+
+def test_none_is_forgotten():
+    known = {*names("data_mixes"), *names("eval/suites"), *names("recipes")}
+    assert set(FILES) == known
+    assert len(RECIPES) >= 5
+
+
+@pytest.mark.parametrize("path", names("data_mixes"), ids=lambda p: p.stem)
+def test_mixture(path):
+    MixtureSpec.from_mapping(read_mapping(path))
+    assert path.read_text().startswith("#"), "a mixture says in a sentence what it is for"
+
+
+@pytest.mark.parametrize("path", names("eval/suites"), ids=lambda p: p.stem)
+def test_suite(path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    suite, spec = read_suite(path)
+    assert spec is None or suite.n <= spec.n_test
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_recipe(path):
+    """It parses, every key has an owner, and nothing is wrong but that nobody has trained its model yet."""
+    assert path.read_text().startswith("#"), "a recipe says in a sentence what it shows"
+    words = ["--config", str(path), "--run_dir", "/nowhere"]
+    if path.stem == "sft":
+        parse("sft", "", words)
+        return
+    with pytest.raises(ConfigError) as refused:
+        parse(path.stem, "", words)
+    assert [p for p in refused.value.problems if "no complete checkpoint at /nowhere/sft" not in p] == []
+
+
+@pytest.mark.parametrize("path", names("recipes/accelerate"), ids=lambda p: p.stem)
+def test_accelerate_config(path):
+    from accelerate.commands.config.config_args import ClusterConfig
+
+    values = yaml.safe_load(path.read_text())
+    assert set(values) <= set(ClusterConfig.__dataclass_fields__)
+    ClusterConfig.from_yaml_file(path)

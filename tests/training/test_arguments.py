@@ -1,0 +1,160 @@
+"""Bad input is refused before any model loads: all of it at once, in words."""
+
+import subprocess
+import sys
+from dataclasses import fields
+
+import pytest
+from conftest import ROOT
+
+from rarecot.errors import ConfigError
+from rarecot.mixtures.spec import mixture_keys
+from rarecot.training.arguments import ARGUMENTS, parse
+from rarecot.training.options import trainer_options
+
+SFT = [
+    "--config",
+    str(ROOT / "recipes/parity/headline/sft.yaml"),
+    "--mixture",
+    str(ROOT / "data_mixes/parity-headline.yaml"),
+]
+GRPO = ["--config", str(ROOT / "recipes/parity/headline/grpo.yaml"), "--mixture", SFT[3]]
+
+
+@pytest.fixture
+def checkpoint(tmp_path, tokenizer, tiny_model):
+    """A complete checkpoint of a 64-position model."""
+    from rarecot.checkpoints import stamp
+
+    folder = tmp_path / "run" / "sft" / "checkpoint-10"
+    tiny_model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    stamp(folder, {"task": {"task": "parity", "d": 20, "leap": 1, "chain_noise": 0.0}})
+    return folder
+
+
+def problems(stage, words):
+    with pytest.raises(ConfigError) as refused:
+        parse(stage, "", [str(word) for word in words])
+    return refused.value.problems
+
+
+def test_good_requests_pass(checkpoint):
+    request = parse("sft", "", [*SFT, "--p_cot", "0.4", "--learning_rate", "5e-4", "--seed", "7"])
+    assert request.spec.p_cot == 0.4
+    assert request.spec.seed == request.seed == 7
+    assert request.trainer_value("learning_rate") == 5e-4
+    assert request.trainer_value("max_steps") == 700
+    small = ["--d", "20", "--max_completion_length", "21", "--run_dir", str(checkpoint.parents[1])]
+    assert parse("grpo", "", [*GRPO, *small]).spec.task.d == 20
+
+
+@pytest.mark.parametrize(
+    ("stage", "words", "expected"),
+    [
+        ("sft", ["--learning_rat", "1"], ["'learning_rat' is no option of sft", "did you mean 'learning_rate'"]),
+        ("sft", ["--p_cot", "1.5"], ["p_cot is 1.5"]),
+        ("sft", ["--n_test", "0"], ["test split would be empty"]),
+        ("sft", ["--d", "4", "--eval_n", "4", "--n_test", "4"], ["only 16", "overlap"]),
+        ("sft", ["--max_positions", "64"], ["64 positions", "need 103", "lower d"]),
+        ("sft", ["--max_length", "80"], ["max_length is 80", "need 103"]),
+        ("sft", ["--max_steps", "-1"], ["Set max_steps"]),
+        ("sft", ["--num_heads", "3"], ["not divisible"]),
+        ("sft", ["--model_type", "lama"], ["did you mean 'llama'"]),
+        ("sft", ["--eval_n", "5000"], ["test split has 1024"]),
+        ("sft", ["--eval_every", "0"], ["eval_every"]),
+        ("sft", ["--output_dir", "x"], ["use run_dir"]),
+        ("sft", ["--seed", "one"], ["seed", "whole number"]),
+        ("sft", ["--model_name_or_path", "/nowhere"], ["no complete checkpoint at /nowhere"]),
+        ("grpo", ["--run_dir", "/nowhere"], ["no complete checkpoint at /nowhere/sft", "recipes/sft.py"]),
+        ("grpo", ["--max_completion_length", "50"], ["max_completion_length is 50", "needs 51", "silently kill"]),
+        ("grpo", ["--reward_funcs", "anser"], ["unknown reward 'anser'", "did you mean 'answer'"]),
+        ("grpo", ["--reward_weights", "1", "2"], ["2 entries for 1 rewards"]),
+        ("grpo", ["--num_generations", "7"], ["no multiple of num_generations 7"]),
+        ("grpo", ["--num_generations", "1"], ["2 or more"]),
+        ("grpo", ["--top_p", "0.9"], ["top_p is 0.9", "biased"]),
+        ("sft", ["stray"], ["cannot read 'stray'"]),
+    ],
+)
+def test_refusals(stage, words, expected):
+    text = " ".join(problems(stage, [*(SFT if stage == "sft" else GRPO), *words]))
+    assert all(word in text for word in expected), text
+
+
+def test_everything_at_once():
+    found = problems("sft", [*SFT, "--p_cot", "2", "--typo", "1", "--max_positions", "9", "--eval_n", "0"])
+    assert len(found) == 4
+
+
+def test_allow_truncation_is_asked_for_by_name(checkpoint):
+    words = [*GRPO, "--d", "20", "--run_dir", str(checkpoint.parents[1]), "--max_completion_length", "10"]
+    assert "silently kill" in problems("grpo", words)[0]
+    assert parse("grpo", "", [*words, "--allow_truncation", "true"])
+
+
+def test_checkpoint_of_another_kind(checkpoint, tmp_path):
+    from transformers import PreTrainedTokenizerFast
+
+    from rarecot.tasks.vocabulary import character_tokenizer
+
+    base = [*GRPO, "--run_dir", str(checkpoint.parents[1])]
+    text = " ".join(problems("grpo", base))  # d = 50 on a model of 64 positions that saw d = 20
+    assert "64 positions" in text
+    assert "d 20 → 50" in text
+    other = PreTrainedTokenizerFast(tokenizer_object=character_tokenizer("10="), pad_token="<pad>", eos_token="<eos>")
+    other.save_pretrained(checkpoint)
+    text = " ".join(problems("grpo", [*base, "--d", "20", "--max_completion_length", "21"]))
+    assert "tokenizer" in text
+    assert "not the mixture's" in text
+
+
+def test_incomplete_checkpoint_is_not_used(checkpoint):
+    (checkpoint / "rarecot.json").unlink()
+    text = " ".join(problems("grpo", [*GRPO, "--run_dir", str(checkpoint.parents[1])]))
+    assert "no complete checkpoint" in text
+
+
+def test_a_missing_or_broken_yaml(tmp_path):
+    assert "no file" in problems("sft", ["--config", tmp_path / "none.yaml"])[0]
+    broken = tmp_path / "broken.yaml"
+    broken.write_text("a: [1")
+    assert "not valid YAML" in problems("sft", ["--config", broken])[0]
+    broken.write_text("- 1")
+    assert "key: value" in problems("sft", ["--config", broken])[0]
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_options_read_from_source_are_trls(stage):
+    from trl import GRPOConfig, ModelConfig, SFTConfig
+
+    config = {"sft": SFTConfig, "grpo": GRPOConfig}[stage]
+    expected = {f.name for f in (*fields(config), *fields(ModelConfig)) if f.init}
+    options = trainer_options(stage)
+    assert expected <= set(options)
+    assert options["max_steps"].default == -1
+    assert options["learning_rate"].help
+
+
+@pytest.mark.parametrize("stage", ["sft", "grpo"])
+def test_a_key_has_one_owner(stage):
+    own = {f.name for f in fields(ARGUMENTS[stage])}
+    mixture, trainer = set(mixture_keys()) - {"seed"}, set(trainer_options(stage))
+    assert not own & mixture
+    assert not own & trainer
+    assert not mixture & trainer
+
+
+def test_refusal_imports_no_torch_and_exits_2():
+    code = (
+        "import sys; sys.argv = ['sft.py', '--config', 'recipes/parity/headline/sft.yaml', '--p_cot', '7']\n"
+        "from rarecot.errors import exit_with\n"
+        "from rarecot.training import arguments\n"
+        "try:\n"
+        "    exit_with(lambda: arguments.parse('sft', ''))\n"
+        "finally:\n"
+        "    assert not {'torch', 'transformers', 'trl', 'datasets'} & set(sys.modules), 'heavy import'\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2, result.stderr
+    assert "p_cot is 7" in result.stderr
+    assert "Traceback" not in result.stderr
