@@ -73,12 +73,15 @@ def test_good_requests_pass(checkpoint):
         ("grpo", ["--num_generations", "7"], ["no multiple of num_generations 7"]),
         ("grpo", ["--num_generations", "1"], ["2 or more"]),
         ("grpo", ["--top_p", "0.9"], ["top_p is 0.9", "biased"]),
-        ("sft", ["stray"], ["cannot read 'stray'"]),
     ],
 )
 def test_refusals(stage, words, expected):
     text = " ".join(problems(stage, [*(SFT if stage == "sft" else GRPO), *words]))
     assert all(word in text for word in expected), text
+
+
+def test_stray_words():
+    assert "cannot read 'stray'" in problems("sft", ["stray", *SFT])[0]
 
 
 def test_everything_at_once():
