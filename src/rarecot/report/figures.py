@@ -207,11 +207,13 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
         axes.text(0.5, 0.5, "no RL stage", ha="center", va="center", transform=axes.transAxes)
         return
     name, ratios, theory_drawn = STAGE_NAMES[measured[0][0].rl_stage], [], False
+    groups = list(conditions(runs))
     for i, (run, series) in enumerate(measured):
+        colour = SAMPLED if len(groups) == 1 else f"C{groups.index(run.condition)}"
         x, y = [r["step"] for r in series], [r["long_share"] for r in series]
         low, high = zip(*(r["long_share_ci"] for r in series), strict=True)
-        axes.plot(x, y, color=SAMPLED, marker="o", ms=3, lw=1.4, label=f"{name} rollouts" if i == 0 else None)
-        axes.fill_between(x, low, high, color=SAMPLED, alpha=0.15, lw=0)
+        axes.plot(x, y, color=colour, marker="o", ms=3, lw=1.4, label=f"{name} rollouts" if i == 0 else None)
+        axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
         grid = np.linspace(0, max(x), 200)
         if 0 < y[0] < 1 and not theory_drawn:
             label = "odds × 2 a round (Theorem 2, STaR)"
