@@ -8,6 +8,8 @@ TORCH ?= cpu
 SEED ?= 0
 
 BIN := .venv/bin
+# accelerate would pick the same and warn about it.
+export OMP_NUM_THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
 LAUNCH := $(BIN)/accelerate launch --config_file recipes/accelerate/$(TORCH).yaml
 INSTALLED := .venv/.installed
 

@@ -44,7 +44,7 @@ def test_good_requests_pass(checkpoint):
     assert request.spec.p_cot == 0.4
     assert request.spec.seed == request.seed == 7
     assert request.trainer_value("learning_rate") == 5e-4
-    assert request.trainer_value("max_steps") == 700
+    assert request.trainer_value("max_steps") == 600
     small = ["--d", "20", "--max_completion_length", "21", "--run_dir", str(checkpoint.parents[1])]
     assert parse("grpo", "", [*GRPO, *small]).spec.task.d == 20
 

@@ -32,11 +32,13 @@ class EvaluationCallback(TrainerCallback):
 
     Args:
         harness: of the stage.
+        last: of the stage's last step, with more problems.
         every: optimizer steps between evaluations.
         batch_size: sequences decoded together.
     """
 
     harness: Harness
+    last: Harness
     every: int
     batch_size: int
     latest: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -53,6 +55,7 @@ class EvaluationCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         model = getattr(model, "module", model)  # DDP wraps the model that generates
-        sampler = HfSampler(model, self.harness.tokenizer, self.batch_size)
-        for record in self.harness.measure(sampler, progress(args, state)):
+        harness = self.last if state.global_step == state.max_steps else self.harness
+        sampler = HfSampler(model, harness.tokenizer, self.batch_size)
+        for record in harness.measure(sampler, progress(args, state)):
             self.latest[record["decoding"]] = record

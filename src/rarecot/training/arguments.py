@@ -36,6 +36,7 @@ class RunArguments:
         50, "optimizer steps between evaluations; denser in the first interval, always at the first and last step"
     )
     eval_n: int = _option(256, "test problems of an evaluation during training")
+    eval_n_last: int = _option(0, "test problems of a stage's last evaluation; 0: eval_n")
     eval_temperature: float = _option(1.0, "temperature of the sampled evaluation; the other one is greedy")
     eval_batch_size: int = _option(256, "sequences decoded together in evaluation")
     split_by_length: bool = _option(

@@ -28,11 +28,13 @@ def _common(request: Any) -> list[str]:
     arguments, spec, problems = request.arguments, request.spec, []
     if arguments.eval_every < 1:
         problems.append(f"eval_every is {arguments.eval_every}: it counts optimizer steps, so it must be 1 or more.")
-    if arguments.eval_n < 1 or 1 <= spec.n_test < arguments.eval_n:
-        problems.append(
-            f"eval_n is {arguments.eval_n}, but the test split has {spec.n_test} problems. Use 1 to {spec.n_test}, or "
-            f"raise n_test."
-        )
+    for key, least in (("eval_n", 1), ("eval_n_last", 0)):
+        value = getattr(arguments, key)
+        if value < least or 1 <= spec.n_test < value:
+            problems.append(
+                f"{key} is {value}, but the test split has {spec.n_test} problems. Use {least} to {spec.n_test}, or "
+                f"raise n_test."
+            )
     if arguments.eval_temperature <= 0:
         problems.append(
             f"eval_temperature is {arguments.eval_temperature}: the greedy evaluation is always made; this is the "

@@ -4,7 +4,7 @@ import logging
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,13 @@ def evaluation_callback(run: Run, tokenizer: Any, constants: dict[str, Any]) -> 
         temperatures=(0.0, arguments.eval_temperature),
         seed=run.request.seed,
     )
-    rows = run.mixture.test[: suite.n]
-    identity = {"stage": run.request.stage, "seed": run.request.seed}
-    harness = Harness(run.dir, tokenizer, rows, suite, {**identity, **constants}, run.append)
-    return EvaluationCallback(harness, arguments.eval_every, arguments.eval_batch_size)
+    larger = replace(suite, n=arguments.eval_n_last or arguments.eval_n)
+    identity = {"stage": run.request.stage, "seed": run.request.seed, **constants}
+    during, last = (
+        Harness(run.dir, tokenizer, run.mixture.test[: which.n], which, identity, run.append)
+        for which in (suite, larger)
+    )
+    return EvaluationCallback(during, last, arguments.eval_every, arguments.eval_batch_size)
 
 
 def train(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> None:
