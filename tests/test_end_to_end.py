@@ -239,3 +239,35 @@ def test_quick_shows_the_paper(tmp_path):
     greedy = last("grpo", "greedy")
     assert greedy["accuracy"] >= 0.99
     assert greedy["length_median"] == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model_type", ["gpt2", "mistral", "qwen3"])
+def test_other_architectures_train_and_do_rl(tmp_path, model_type):
+    for stage, more in (("sft", ["--model_type", model_type]), ("grpo", ["--reward_funcs", "chain", "answer"])):
+        result = run_command("python", ROOT / "recipes" / f"{stage}.py", *more, cwd=tmp_path)
+        assert result.returncode == 0, result.stderr
+        assert "tiny parity default" in result.stdout
+    run = tmp_path / "runs" / "parity-tiny"
+    assert json.loads((run / "grpo/checkpoint-4/config.json").read_text())["model_type"] == model_type
+    assert max(r["reward_mean"] for r in records.read(run) if r["split"] == "rollouts") <= 2
+
+
+@pytest.mark.slow
+def test_rl_without_anything_trains_the_tiny_default_first(tmp_path):
+    result = run_command("python", ROOT / "recipes/grpo.py", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert {r["stage"] for r in records.read(tmp_path / "runs/parity-tiny")} == {"sft", "grpo"}
+
+
+def test_ntp_from_a_checkpoint(run_dir, tmp_path):
+    words = ["--model_name_or_path", run_dir / "sft", "--run_dir", tmp_path / "more", "--max_steps", "1"]
+    config = ROOT / "recipes/parity/tiny/sft.yaml"
+    result = run_command("python", "recipes/sft.py", "--config", config, *words, "--learning_rate", "0")
+    assert result.returncode == 0, result.stderr
+
+    def greedy(folder, step):
+        made = [r for r in records.read(folder) if (r["stage"], r["step"], r["decoding"]) == ("sft", step, "greedy")]
+        return made[0]["accuracy"], made[0]["length_mean"]
+
+    assert greedy(tmp_path / "more", 0) == greedy(run_dir, 20)

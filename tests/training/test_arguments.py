@@ -72,6 +72,7 @@ def test_good_requests_pass(checkpoint):
         ("grpo", ["--reward_weights", "1", "2"], ["2 entries for 1 rewards"]),
         ("grpo", ["--num_generations", "7"], ["no multiple of num_generations 7"]),
         ("grpo", ["--num_generations", "1"], ["2 or more"]),
+        ("grpo", ["--per_device_train_batch_size", "many"], ["per_device_train_batch_size is 'many'", "whole number"]),
         ("grpo", ["--top_p", "0.9"], ["top_p is 0.9", "biased"]),
     ],
 )

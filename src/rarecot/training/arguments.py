@@ -148,9 +148,8 @@ def request(
     mixture_values: dict[str, Any] = {}
     yaml_left: dict[str, Any] = {}
     words_left: dict[str, list[str]] = {}
-    sources = [(path.name, from_yaml.items()), ("the command line", words.items())]
-    for where, items in sources:
-        for key, value in items:
+    for where, values, left in ((path.name, from_yaml, yaml_left), ("the command line", words, words_left)):
+        for key, value in values.items():
             if key in _RESERVED:
                 problems.append(f"{where}: '{key}' is set by rarecot; use {_RESERVED[key]}.")
             elif key in own:
@@ -161,10 +160,9 @@ def request(
             elif key in mixture and key != "seed":
                 mixture_values[key] = value[0] if isinstance(value, list) and value else value
             elif key in trainer:
-                (words_left if items is sources[1][1] else yaml_left)[key] = value
+                left[key] = value
             else:
-                known = [*own, *mixture, *trainer]
-                problems.append(f"{where}: '{key}' is no option of {stage}{nearest(key, known)}")
+                problems.append(f"{where}: '{key}' is no option of {stage}{nearest(key, [*own, *mixture, *trainer])}")
     arguments = ARGUMENTS[stage](**mine)
     seed_value = (words_left.get("seed") or [yaml_left.get("seed", 0)])[0]
     try:

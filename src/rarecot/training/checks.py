@@ -64,7 +64,7 @@ def _sft(request: Any) -> list[str]:
     if 0 < arguments.max_positions < needed:
         problems.append(_too_long(task, needed, arguments.max_positions, "Raise max_positions, or leave it at 0"))
     max_length = request.trainer_value("max_length")
-    if max_length is not None and max_length < needed:
+    if isinstance(max_length, int) and max_length < needed:
         problems.append(
             f"max_length is {max_length}, but prompt and long demonstration need {needed} tokens: long demonstrations "
             f"would lose their answer and end. Set max_length to {needed} or more, or to null."
@@ -108,7 +108,7 @@ def _rewards(request: Any) -> list[str]:
 
 def _truncation(request: Any) -> list[str]:
     limit, needed = request.trainer_value("max_completion_length"), request.spec.task.long_tokens
-    if limit is None or limit >= needed or request.arguments.allow_truncation:
+    if not isinstance(limit, int) or limit >= needed or request.arguments.allow_truncation:
         return []
     return [
         f"max_completion_length is {limit}, but a long response needs {needed} tokens (chain and end-of-sequence): every "
@@ -118,10 +118,12 @@ def _truncation(request: Any) -> list[str]:
 
 
 def _batches(request: Any) -> list[str]:
+    keys = ("per_device_train_batch_size", "gradient_accumulation_steps", "num_generations")
+    values = {key: request.trainer_value(key) for key in keys}
+    if wrong := [key for key, value in values.items() if not isinstance(value, int) or value < 1]:
+        return [f"{key} is {values[key]!r}: it must be a whole number, 1 or more." for key in wrong]
+    per_device, accumulation, group = values.values()
     world = int(os.environ.get("WORLD_SIZE", "1"))
-    per_device = request.trainer_value("per_device_train_batch_size")
-    accumulation = request.trainer_value("gradient_accumulation_steps")
-    group = request.trainer_value("num_generations")
     steps_per_generation = request.trainer_value("steps_per_generation") or accumulation
     batch = request.trainer_value("generation_batch_size") or per_device * world * steps_per_generation
     if group < 2:
