@@ -13,9 +13,10 @@ import logging
 from dataclasses import replace
 from pathlib import Path
 
-from rarecot.checkpoints import resolve
+from rarecot.checkpoints import misfits, resolve
 from rarecot.errors import ConfigError, exit_with
 from rarecot.evaluation.suite import Suite, read_suite
+from rarecot.mixtures.spec import spec_of_manifest
 
 
 def main() -> None:
@@ -32,6 +33,10 @@ def main() -> None:
         raise ConfigError([f"{args.model} holds no model: no config.json and no complete checkpoint."])
     if args.model and spec is None:
         raise ConfigError(["--model needs a --suite whose `mixture` says which problems to ask."])
+    if args.model and (problems := misfits(folder, spec.to_mapping(), spec.task)):
+        raise ConfigError(problems)
+    if args.run and spec and spec.task != spec_of_manifest(args.run).task:
+        raise ConfigError([f"{args.suite} asks about {spec.task}, but {args.run} was trained on another task."])
 
     logging.getLogger("transformers").setLevel(logging.ERROR)
     from rarecot.evaluation import over_training as over
@@ -44,7 +49,7 @@ def main() -> None:
             print(folder, *(f"{r['decoding']} {r['accuracy']:.1%} long {r['long_share']:.1%}" for r in made), sep="  ")
         return
     model, tokenizer = over.load_model(folder)
-    suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens)
+    suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens, seed=max(suite.seed, 0))
     rows = over.rows_for(build(spec), suite)
     for temperature in suite.temperatures:
         record, _ = evaluate(HfSampler(model, tokenizer, args.batch_size), tokenizer, rows, suite, temperature)

@@ -17,17 +17,19 @@ from rarecot.training import arguments, checks
 def main() -> None:
     request = arguments.parse("grpo", __doc__)  # every mistake that can be seen without a model ends here
     if request.is_default and checks.model_folder(request) is None:
-        subprocess.run([sys.executable, Path(__file__).with_name("sft.py")], check=True)
+        first = subprocess.run([sys.executable, Path(__file__).with_name("sft.py")])
+        if first.returncode:
+            sys.exit(first.returncode)
 
     from rarecot.training import grpo, session
     from rarecot.training.run import open_run
-    from rarecot.training.trl_config import trl_configs
+    from rarecot.training.trl_config import trl_config
     from rarecot.training.verdict import verdict
 
     session.quiet()
-    config, _ = trl_configs(request)
+    config = trl_config(request)
     run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
-    if not session.report_complete(run, config.max_steps):
+    if not session.report_complete(run):
         model, tokenizer = grpo.model_and_tokenizer(request)
         trainer = grpo.make_trainer(run, config, model, tokenizer, run.mixture)
         session.train(run, trainer, tokenizer, constants=grpo.constants(config))

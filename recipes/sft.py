@@ -13,14 +13,14 @@ def main() -> None:
 
     from rarecot.training import session, sft
     from rarecot.training.run import open_run
-    from rarecot.training.trl_config import trl_configs
+    from rarecot.training.trl_config import trl_config
     from rarecot.training.verdict import verdict
 
     session.quiet()
-    config, model_config = trl_configs(request)
+    config = trl_config(request)
     run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
-    if not session.report_complete(run, config.max_steps):
-        model, tokenizer = sft.model_and_tokenizer(request, model_config.model_name_or_path)
+    if not session.report_complete(run):
+        model, tokenizer = sft.model_and_tokenizer(request)
         trainer = sft.make_trainer(config, model, tokenizer, sft.rendered(run.mixture, tokenizer))
         session.train(run, trainer, tokenizer, constants={})
     if run.is_main:

@@ -36,7 +36,7 @@ def test_run_directory_is_self_contained(run_dir):
     assert config["grpo"]["loss_type"] == "dr_grpo"
     assert config["sft"]["p_cot"] == 0.5
     assert not [key for stage in config.values() for key in stage if key.endswith("_token")]
-    assert json.loads((run_dir / "versions.json").read_text())["trl"]
+    assert set(json.loads((run_dir / "versions.json").read_text())) == {"sft", "grpo"}
 
 
 def test_records_tell_the_whole_training(run_dir):
@@ -85,7 +85,7 @@ def test_a_finished_run_is_not_trained_again(run_dir):
     config = ROOT / "recipes/parity/tiny/sft.yaml"
     result = run_command("python", ROOT / "recipes/sft.py", "--config", config, cwd=run_dir.parents[1])
     assert result.returncode == 0, result.stderr
-    assert "is complete (20 steps)" in result.stdout
+    assert "checkpoint-20 is this stage's last; nothing to do" in result.stdout
     assert (run_dir / "records.jsonl").read_bytes() == before
 
 
@@ -220,6 +220,43 @@ def test_refusals_by_the_real_commands(tmp_path):
 
 
 @pytest.mark.slow
+def test_an_interrupted_online_stream_goes_on_where_it_was(tmp_path):
+    """One run to the end, one stopped at half: the stream's position is part of what is resumed."""
+    import shutil
+
+    config = ROOT / "recipes/parity/tiny/sft.yaml"
+    more = ("--online", "true", "--d", "12", "--eval_every", "100")
+    command = ("python", ROOT / "recipes/sft.py", "--config", config, *more)
+    whole = run_command(*command, "--run_dir", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    shutil.copytree(tmp_path / "whole", tmp_path / "half")
+    shutil.rmtree(tmp_path / "half/sft/checkpoint-20")
+    lines = (tmp_path / "half/records.jsonl").read_text().splitlines(keepends=True)
+    kept = [line for line in lines if json.loads(line)["step"] < 20]
+    (tmp_path / "half/records.jsonl").write_text("".join(kept))
+    again = run_command(*command, "--run_dir", tmp_path / "half")
+    assert again.returncode == 0, again.stderr
+    weights = [(tmp_path / name / "sft/checkpoint-20/model.safetensors").read_bytes() for name in ("whole", "half")]
+    assert weights[0] == weights[1]
+
+
+@pytest.mark.slow
+def test_a_run_by_epochs_is_not_finished_before_its_end(tmp_path):
+    import shutil
+
+    words = ("--max_steps", "-1", "--num_train_epochs", "3", "--n", "20", "--run_dir", tmp_path / "run")
+    command = ("python", ROOT / "recipes/sft.py", "--config", ROOT / "recipes/parity/tiny/sft.yaml", *words)
+    command = (*command, "--save_steps", "5")
+    assert run_command(*command).returncode == 0  # 3 epochs of 8 + 8 + 4 rows: 9 steps
+    assert records.read(tmp_path / "run")[-1]["sequences_seen"] == 60
+    shutil.rmtree(tmp_path / "run/sft/checkpoint-9")
+    again = run_command(*command)
+    assert again.returncode == 0, again.stderr
+    assert "nothing to do" not in again.stdout
+    assert (tmp_path / "run/sft/checkpoint-9/rarecot.json").is_file()
+
+
+@pytest.mark.slow
 def test_quick_shows_the_paper(tmp_path):
     """d = 20 by the real recipes: a coin flip at length 1 after NTP, everything right at length 20 after GRPO."""
     for stage in ("sft", "grpo"):
@@ -260,6 +297,7 @@ def test_rl_without_anything_trains_the_tiny_default_first(tmp_path):
     assert {r["stage"] for r in records.read(tmp_path / "runs/parity-tiny")} == {"sft", "grpo"}
 
 
+@pytest.mark.slow
 def test_ntp_from_a_checkpoint(run_dir, tmp_path):
     words = ["--model_name_or_path", run_dir / "sft", "--run_dir", tmp_path / "more", "--max_steps", "1"]
     config = ROOT / "recipes/parity/tiny/sft.yaml"

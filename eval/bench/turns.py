@@ -16,14 +16,15 @@ from rarecot.training import grpo, session, sft
 from rarecot.training.arguments import parse
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import open_run
-from rarecot.training.trl_config import trl_configs
+from rarecot.training.trl_config import trl_config
 
 ROOT = Path(__file__).parents[2]
 WARM_UP = 3  # turns that are not counted
 
 
 class Turns(TrainerCallback):
-    """After each of the trainer's steps, one step of the other; both timed from end to end."""
+    """After each of the trainer's steps, one step of the other; both timed from end to end. The harness and saving are
+    left out of ours, as the other has none: what evaluation costs stands in the records (`seconds`)."""
 
     def __init__(self, other: Callable[[], None]):
         self.other, self.ours, self.others = other, [], []
@@ -71,9 +72,9 @@ def _request(stage: str, folder: str, steps: int) -> Any:
 
 def _ntp(folder: str, steps: int) -> tuple[dict[str, Any], Any, Any]:
     request = _request("sft", folder, steps)
-    config, _ = trl_configs(request)
+    config = trl_config(request)
     run = open_run(request, config.to_dict())
-    model, tokenizer = sft.model_and_tokenizer(request, None)
+    model, tokenizer = sft.model_and_tokenizer(request)
     task, batch = request.spec.task, config.per_device_train_batch_size
     other = hand_loop.ntp_stepper(copy.deepcopy(model), task.d, batch, request.spec.p_cot, config.learning_rate)
     trainer = sft.make_trainer(config, model, tokenizer, sft.rendered(run.mixture, tokenizer))
@@ -86,7 +87,7 @@ def _grpo(folder: str, rounds: int, model: Any, tokenizer: Any) -> dict[str, Any
     tokenizer.save_pretrained(start)
     checkpoints.stamp(start, {})
     request = _request("grpo", folder, rounds)
-    config, _ = trl_configs(request)
+    config = trl_config(request)
     run = open_run(request, config.to_dict())
     policy, tokenizer = grpo.model_and_tokenizer(request)
     prompts = config.per_device_train_batch_size // config.num_generations

@@ -1,9 +1,11 @@
-"""Which checkpoint folders are whole, and what they were trained on."""
+"""Which checkpoint folders are whole, what they were trained on, and whether they fit a mixture."""
 
 import json
 import re
 from pathlib import Path
 from typing import Any
+
+from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
 
 STAMP = "rarecot.json"  # written after everything else of a checkpoint, so its presence says that the rest is there
 
@@ -26,6 +28,12 @@ def step_of(folder: Path) -> int:
     return int(folder.name.rpartition("-")[2])
 
 
+def steps_left(folder: Path) -> int:
+    """Optimizer steps that the trainer which saved this checkpoint had still to take."""
+    state = json.loads((folder / "trainer_state.json").read_text())
+    return max(0, state["max_steps"] - state["global_step"])
+
+
 def complete(stage_dir: Path) -> list[Path]:
     """The complete checkpoints of a stage, oldest first."""
     if not stage_dir.is_dir():
@@ -41,7 +49,49 @@ def newest(stage_dir: Path) -> Path | None:
 
 
 def resolve(path: Path) -> Path | None:
-    """A model folder from what a user names: the folder itself, or the newest complete checkpoint in it."""
+    """A model folder from what a user names: the folder itself, or the newest complete checkpoint in it. A
+    `checkpoint-N` of a run counts only when it is complete; a model from elsewhere has no stamp and needs none."""
     if (path / "config.json").is_file():
-        return path
+        in_a_run = (path.resolve().parents[1] / "records.jsonl").is_file()
+        return None if in_a_run and read_stamp(path) is None else path
     return newest(path)
+
+
+def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:
+    """Why the model in `folder` does not fit a mixture: its positions, its tokenizer, or the task it was trained on.
+
+    Args:
+        folder: holds config.json and tokenizer.json.
+        mixture: the mixture's flat mapping (`MixtureSpec.to_mapping`).
+        task: its task.
+    """
+    problems = []
+    config = json.loads((folder / "config.json").read_text())
+    positions = config.get("max_position_embeddings") or config.get("n_positions")
+    needed = task.prompt_tokens + task.long_tokens
+    if positions is not None and positions < needed:
+        problems.append(too_long(task, needed, positions, f"Train a model with more positions than {folder}"))
+    found = fingerprint_of_folder(folder)
+    if found is None:
+        problems.append(f"{folder} holds no tokenizer.json, so what its ids mean cannot be checked. Save it there.")
+    elif found != fingerprint_of_task(task.tokenizer()):
+        problems.append(
+            f"the tokenizer in {folder} is not the mixture's: the same text would become other token ids than the model "
+            f"was trained on. Use the mixture that the checkpoint was trained on, or train on this one first."
+        )
+    trained_on = (read_stamp(folder) or {}).get("task", {})
+    changed = [f"{k} {v} → {mixture.get(k)}" for k, v in trained_on.items() if mixture.get(k) != v]
+    if changed:
+        problems.append(
+            f"{folder} was trained on another task than this mixture's ({', '.join(changed)}). Use its mixture, or train "
+            f"on this one first."
+        )
+    return problems
+
+
+def too_long(task: Any, needed: int, positions: int, remedy: str) -> str:
+    """The sentence for a model with too few positions."""
+    return (
+        f"the model has {positions} positions, but a prompt of {task.prompt_tokens} tokens and a long response of "
+        f"{task.long_tokens} need {needed}. {remedy}, or make the task smaller (for parity: lower d)."
+    )

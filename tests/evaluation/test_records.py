@@ -12,6 +12,9 @@ RECORD = {
     "decoding": "greedy",
     "temperature": 0.0,
     "n": 4,
+    "samples": 1,
+    "max_new_tokens": 8,
+    "sampling_seed": 10,
     "protocol": "native",
     "accuracy": 0.5,
 }

@@ -36,12 +36,12 @@ def test_share_is_exact(p_cot, n, online):
 @pytest.mark.parametrize("online", [False, True])
 def test_raising_p_cot_only_turns_short_into_long(online):
     shares = [0.0, 0.05, 0.25, 0.26, 0.8, 1.0]
-    by_share = [
-        block(build(spec(p_cot=p, online=online)), 1 if online else 0) or block(build(spec(p_cot=p))) for p in shares
-    ]
+    task = Parity(d=12, chain_noise=0.1)
+    by_share = [block(build(spec(task=task, p_cot=p, online=online)), int(online)) for p in shares]
     for lower, higher in pairwise(by_share):
         assert [row["problem_id"] for row in lower] == [row["problem_id"] for row in higher]
         assert not any(a["kind"] == "long" and b["kind"] == "short" for a, b in zip(lower, higher, strict=True))
+        assert all(a == b for a, b in zip(lower, higher, strict=True) if a["kind"] == b["kind"])
 
 
 def test_columns_hold_what_they_say():

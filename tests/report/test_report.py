@@ -12,7 +12,7 @@ from rarecot.evaluation.metrics import summarise
 from rarecot.mixtures.build import build
 from rarecot.mixtures.spec import MixtureSpec
 from rarecot.report import figures, html
-from rarecot.report.data import read_run
+from rarecot.report.data import conditions, read_run
 from rarecot.tasks import Parity
 from rarecot.types import Completion, Response
 
@@ -42,6 +42,9 @@ def make_run(folder, p_cot=0.25, seed=0, stages=("sft", "grpo"), text="01"):
                     "decoding": decoding,
                     "temperature": float(decoding == "sampled"),
                     "protocol": "native",
+                    "samples": 1,
+                    "max_new_tokens": 7,
+                    "sampling_seed": step,
                     **summarise(responses),
                 }
                 records.append(folder, record)
@@ -93,7 +96,30 @@ def test_any_set_of_runs_gives_figures(tmp_path, runs):
 
 def test_seeds_are_one_condition_and_mixtures_are_not(tmp_path):
     made = [make_run(tmp_path / "a"), make_run(tmp_path / "b", seed=1), make_run(tmp_path / "c", p_cot=0.5)]
-    assert [len(members) for members in figures.conditions(made).values()] == [2, 1]
+    assert [len(members) for members in conditions(made).values()] == [2, 1]
+    assert list(conditions(made)) == ["d = 6, p_cot = 0.25", "d = 6, p_cot = 0.5"]
+
+
+def test_runs_of_other_options_are_other_conditions(tmp_path):
+    made = [make_run(tmp_path / "a"), make_run(tmp_path / "b")]
+    made[0].config["grpo"]["loss_type"], made[1].config["grpo"]["loss_type"] = "grpo", "dr_grpo"
+    assert list(conditions(made)) == [f"d = 6, p_cot = 0.25, grpo.loss_type = {x}" for x in ("grpo", "dr_grpo")]
+
+
+def test_the_same_run_twice_is_refused(tmp_path):
+    run = make_run(tmp_path / "a")
+    with pytest.raises(ConfigError, match="count twice"):
+        conditions([run, run])
+
+
+def test_other_temperatures_and_sizes_do_not_mix_into_a_curve(tmp_path):
+    run = make_run(tmp_path / "a")
+    known = run.last("grpo", "sampled")
+    for changes in ({"temperature": 0.5, "accuracy": 0.9}, {"n": 4, "accuracy": 0.1}):
+        records.append(run.dir, {**known, **changes})
+    again = read_run(run.dir)
+    assert [r["accuracy"] for r in again.series("grpo", "sampled")] == [0.5] * 4
+    assert len(again.records) == len(run.records) + 2
 
 
 def test_what_is_no_run_is_refused(tmp_path):

@@ -48,6 +48,12 @@ def test_bound_rewards_see_what_decoding_hides(ids, value):
     assert reward.__name__ == "answer"  # TRL names its metrics by it
 
 
+def test_cutting_off_is_never_better_than_ending():
+    (penalty,) = bind([lambda completions, **_: [-0.5, None, 0.5]], [EOS], [PAD])
+    got = penalty(completions=["", "", ""], completion_ids=[[3], [3], [3]])
+    assert got == [-0.5, None, 0.0]
+
+
 def test_observer_sees_weighted_totals_once():
     seen = []
     rewards = bind(

@@ -29,6 +29,7 @@ def checkpoint(tmp_path, tokenizer, tiny_model):
     folder = tmp_path / "run" / "sft" / "checkpoint-10"
     tiny_model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    (folder / "trainer_state.json").write_text('{"global_step": 10, "max_steps": 10}')
     stamp(folder, {"task": {"task": "parity", "d": 20, "leap": 1, "chain_noise": 0.0}})
     return folder
 
@@ -64,6 +65,13 @@ def test_good_requests_pass(checkpoint):
         ("sft", ["--eval_n", "5000"], ["test split has 1024"]),
         ("sft", ["--eval_every", "0"], ["eval_every"]),
         ("sft", ["--output_dir", "x"], ["use run_dir"]),
+        ("sft", ["--p_cot", "0.1", "0.2"], ["p_cot", "takes one value"]),
+        ("sft", ["--use_peft", "true"], ["'use_peft' is no option"]),
+        ("grpo", ["--generation_kwargs", "{}"], ["use temperature"]),
+        ("grpo", ["--temperature", "0"], ["temperature is 0", "positive"]),
+        ("grpo", ["--loss_type", "gpro"], ["did you mean 'grpo'"]),
+        ("grpo", ["--n_rl", "32"], ["takes 64 prompts", "32 problems"]),
+        ("grpo", ["--gradient_accumulation_steps", "2", "--steps_per_generation", "1"], ["several policies"]),
         ("sft", ["--seed", "one"], ["seed", "whole number"]),
         ("sft", ["--model_name_or_path", "/nowhere"], ["no complete checkpoint at /nowhere"]),
         ("grpo", ["--run_dir", "/nowhere"], ["no complete checkpoint at /nowhere/sft", "recipes/sft.py"]),
@@ -118,6 +126,22 @@ def test_incomplete_checkpoint_is_not_used(checkpoint):
     assert "no complete checkpoint" in text
 
 
+def test_rl_waits_for_training_to_end(checkpoint):
+    (checkpoint / "trainer_state.json").write_text('{"global_step": 10, "max_steps": 25}')
+    words = [*GRPO, "--d", "20", "--max_completion_length", "21", "--run_dir", str(checkpoint.parents[1])]
+    assert "15 steps to go" in problems("grpo", words)[0]
+    assert parse("grpo", "", [*words, "--model_name_or_path", str(checkpoint)])
+
+
+def test_the_seed_is_the_mixtures_unless_asked_for(tmp_path):
+    mixture = tmp_path / "mix.yaml"
+    mixture.write_text((ROOT / "data_mixes/parity-headline.yaml").read_text() + "seed: 3\n")
+    request = parse("sft", "", [*SFT[:2], "--mixture", str(mixture)])
+    assert request.seed == request.spec.seed == 3
+    request = parse("sft", "", [*SFT[:2], "--mixture", str(mixture), "--seed", "4"])
+    assert request.seed == request.spec.seed == 4
+
+
 def test_a_missing_or_broken_yaml(tmp_path):
     assert "no file" in problems("sft", ["--config", tmp_path / "none.yaml"])[0]
     broken = tmp_path / "broken.yaml"
@@ -129,13 +153,14 @@ def test_a_missing_or_broken_yaml(tmp_path):
 
 @pytest.mark.parametrize("stage", ["sft", "grpo"])
 def test_options_read_from_source_are_trls(stage):
-    from trl import GRPOConfig, ModelConfig, SFTConfig
+    from trl import GRPOConfig, SFTConfig
 
-    config = {"sft": SFTConfig, "grpo": GRPOConfig}[stage]
-    expected = {f.name for f in (*fields(config), *fields(ModelConfig)) if f.init}
+    expected = {f.name: f.default for f in fields({"sft": SFTConfig, "grpo": GRPOConfig}[stage]) if f.init}
     options = trainer_options(stage)
-    assert expected <= set(options)
-    assert options["max_steps"].default == -1
+    assert set(expected) == set(options)
+    for name, default in expected.items():
+        if isinstance(default, int | float | None):
+            assert options[name].default == default, name
     assert options["learning_rate"].help
 
 

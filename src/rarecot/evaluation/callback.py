@@ -9,13 +9,24 @@ from rarecot.evaluation.harness import Harness
 from rarecot.sampling import HfSampler
 
 
-def progress(args: Any, state: Any) -> dict[str, int]:
-    """Where a trainer stands: optimizer steps, sequences (demonstrations or rollouts) and tokens of this stage."""
+def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, int]:
+    """Where a trainer stands: optimizer steps, sequences (demonstrations or rollouts) and tokens of this stage.
+
+    Args:
+        args: the trainer's config.
+        state: the trainer's state.
+        epoch_rows: rows of a fixed training set, whose last batch may be a short one; None for a stream.
+    """
     per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-    reuse = getattr(args, "num_iterations", 1)  # GRPO may take several steps on the same rollouts
+    if epoch_rows is None:
+        reuse = getattr(args, "num_iterations", 1)  # GRPO may take several steps on the same rollouts
+        sequences = state.global_step * per_step // reuse
+    else:
+        epochs, steps = divmod(state.global_step, -(-epoch_rows // per_step))
+        sequences = epochs * epoch_rows + steps * per_step
     return {
         "step": state.global_step,
-        "sequences_seen": state.global_step * per_step // reuse,
+        "sequences_seen": sequences,
         "tokens_seen": int(state.num_input_tokens_seen),
     }
 
@@ -35,12 +46,14 @@ class EvaluationCallback(TrainerCallback):
         last: of the stage's last step, with more problems.
         every: optimizer steps between evaluations.
         batch_size: sequences decoded together.
+        epoch_rows: see `progress`.
     """
 
     harness: Harness
     last: Harness
     every: int
     batch_size: int
+    epoch_rows: int | None = None
     latest: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
@@ -57,5 +70,5 @@ class EvaluationCallback(TrainerCallback):
         model = getattr(model, "module", model)  # DDP wraps the model that generates
         harness = self.last if state.global_step == state.max_steps else self.harness
         sampler = HfSampler(model, harness.tokenizer, self.batch_size)
-        for record in harness.measure(sampler, progress(args, state)):
+        for record in harness.measure(sampler, progress(args, state, self.epoch_rows)):
             self.latest[record["decoding"]] = record

@@ -52,8 +52,8 @@ class Harness:
             progress: step, sequences_seen, tokens_seen.
         """
         made = []
+        suite = self._at(progress["step"])
         for temperature in self.missing(progress["step"]):
-            suite = replace(self.suite, seed=self.suite.seed + progress["step"])
             measured, responses = evaluate(sampler, self.tokenizer, self.rows, suite, temperature)
             record = {**self.constants, **progress, **measured}
             save_responses(self.run_dir, record, responses, list(self.rows["prompt"])[: suite.n])
@@ -63,7 +63,12 @@ class Harness:
         return made
 
     def _identity(self, step: int, temperature: float) -> tuple[Any, ...]:
-        return records.identity({**self.constants, "step": step, **_describe(self.suite, temperature)})
+        return records.identity({**self.constants, "step": step, **_describe(self._at(step), temperature)})
+
+    def _at(self, step: int) -> Suite:
+        """The suite with the sampling seed of a step; the run's seed where the suite has none."""
+        seed = self.constants["seed"] if self.suite.seed < 0 else self.suite.seed
+        return replace(self.suite, seed=seed + step)
 
 
 def evaluate(
@@ -84,7 +89,7 @@ def evaluate(
     started = time.perf_counter()
     prompts = list(rows["prompt"])[: suite.n]
     description = _describe(suite, temperature)
-    params = SamplingParams(suite.max_new_tokens, temperature, description["n"] // suite.n, suite.seed)
+    params = SamplingParams(suite.max_new_tokens, temperature, description["samples"], suite.seed)
     completions = sampler.sample(render_prompts(tokenizer, prompts), params)
     responses = [
         respond(problem_id, completion, gold, style)
@@ -127,10 +132,14 @@ def save_responses(
 
 def _describe(suite: Suite, temperature: float) -> dict[str, Any]:
     """What identifies an evaluation besides where it was made."""
+    samples = suite.samples if temperature > 0 else 1
     return {
         "split": suite.split,
         "decoding": "sampled" if temperature > 0 else "greedy",
         "temperature": temperature,
         "protocol": suite.protocol,
-        "n": suite.n * (suite.samples if temperature > 0 else 1),
+        "n": suite.n * samples,
+        "samples": samples,
+        "max_new_tokens": suite.max_new_tokens,
+        "sampling_seed": suite.seed,
     }

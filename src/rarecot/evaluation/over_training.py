@@ -1,5 +1,6 @@
 """The harness after training: every checkpoint of a run, skipping what has been measured."""
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from rarecot.evaluation import records
 from rarecot.evaluation.harness import Harness
 from rarecot.evaluation.suite import Suite
 from rarecot.mixtures.build import Mixture, build
-from rarecot.mixtures.spec import spec_of_manifest
+from rarecot.mixtures.spec import MANIFEST, spec_of_manifest
 from rarecot.sampling import HfSampler
 
 Load = Callable[[Path], tuple[Any, Any]]
@@ -19,9 +20,11 @@ Load = Callable[[Path], tuple[Any, Any]]
 
 def load_model(folder: Path) -> tuple[Any, Any]:
     """A checkpoint's model, in the precision it was saved in, and its tokenizer."""
+    import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = AutoModelForCausalLM.from_pretrained(folder)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = AutoModelForCausalLM.from_pretrained(folder).to(device)
     return model, AutoTokenizer.from_pretrained(folder, padding_side="left")
 
 
@@ -56,7 +59,15 @@ def evaluate_run(
     """
     spec = spec_of_manifest(run_dir)
     suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens)
-    rows = rows_for(build(spec), suite)
+    mixture = build(spec)
+    if mixture.manifest["sha256"] != json.loads((run_dir / MANIFEST).read_text())["sha256"]:
+        raise ConfigError(
+            [
+                f"the problems that {run_dir} was trained and tested on cannot be drawn again (another version of numpy or "
+                f"of this project); its versions.json says which made them."
+            ]
+        )
+    rows = rows_for(mixture, suite)
     folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]
     if not folders:
         raise ConfigError([f"{run_dir} has no complete checkpoint: train first, or wait for the first save."])

@@ -9,18 +9,26 @@ FILE = "records.jsonl"
 COMPLETIONS = "completions"  # folder of a run: the generations behind each record
 
 # What makes two evaluations the same one; everything else in a record is measured or follows from these.
-IDENTITY = ("stage", "step", "split", "seed", "decoding", "temperature", "n", "protocol")
+IDENTITY = (
+    *("stage", "step", "split", "seed", "decoding", "temperature", "n", "samples"),
+    *("max_new_tokens", "sampling_seed", "protocol"),
+)
+
+STAGE_NAMES = {"sft": "NTP", "grpo": "GRPO", "star": "STaR", "reinforce": "REINFORCE"}
 
 FIELDS: dict[str, str] = {
     "stage": "sft, grpo, star or reinforce: what was training the model",
     "step": "optimizer steps of this stage",
     "sequences_seen": "demonstrations (sft) or rollouts (RL) of this stage so far",
-    "tokens_seen": "tokens of this stage so far, prompts included, padding not",
+    "tokens_seen": "tokens of this stage so far, prompts included, padding not; test split only",
     "split": "test: held-out problems; rollouts: what RL sampled for training",
     "seed": "of the run",
     "decoding": "greedy or sampled",
     "temperature": "of sampling; 0 when greedy",
     "n": "responses",
+    "samples": "responses a problem",
+    "max_new_tokens": "cap on a response in tokens, end-of-sequence included",
+    "sampling_seed": "of the random stream that sampled; test split only",
     "accuracy": "share of responses whose final answer is right",
     "accuracy_ci": "95 % interval, clustered by prompt",
     "length_mean": "response tokens, end-of-sequence not counted",
@@ -53,7 +61,8 @@ def completions_name(record: dict[str, Any]) -> str:
     """File name of an evaluation's generations, from what identifies its record."""
     return (
         f"{record['stage']}-{record['step']:06d}-{record['split']}-{record['decoding']}"
-        f"-t{record['temperature']:g}-n{record['n']}-{record['protocol']}.parquet"
+        f"-t{record['temperature']:g}-n{record['n']}x{record['samples']}-max{record['max_new_tokens']}"
+        f"-seed{record['sampling_seed']}-{record['protocol']}.parquet"
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot.errors import ConfigError, nearest
-from rarecot.mixtures.spec import MixtureSpec, coerce, read_mapping
+from rarecot.mixtures.spec import MixtureSpec, coerce, locate, read_mapping
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Suite:
         temperatures: one evaluation each; 0 is greedy.
         samples: responses a problem where the temperature is not 0.
         protocol: name of how prompts are made and answers read; `native` is how the model was trained.
-        seed: of sampling; an evaluation at step s uses seed + s.
+        seed: of sampling, -1 for that of the run; an evaluation at step s uses seed + s.
     """
 
     n: int = 256
@@ -29,7 +29,7 @@ class Suite:
     temperatures: tuple[float, ...] = (0.0, 1.0)
     samples: int = 1
     protocol: str = "native"
-    seed: int = 0
+    seed: int = -1
 
 
 def read_suite(path: Path) -> tuple[Suite, MixtureSpec | None]:
@@ -55,7 +55,7 @@ def read_suite(path: Path) -> tuple[Suite, MixtureSpec | None]:
     spec = None
     if mixture_path is not None:
         try:
-            spec = MixtureSpec.from_mapping(read_mapping(Path(mixture_path)), where=str(mixture_path))
+            spec = MixtureSpec.from_mapping(read_mapping(locate(mixture_path, path)), where=str(mixture_path))
         except ConfigError as error:
             problems += error.problems
     if problems:

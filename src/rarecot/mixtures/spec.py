@@ -161,6 +161,13 @@ def spec_of_manifest(folder: Path) -> MixtureSpec:
     return MixtureSpec.from_mapping({key: manifest[key] for key in keys & set(manifest)}, where=str(path))
 
 
+def locate(name: str, config_path: Path) -> Path:
+    """A path from a YAML: relative to where the command runs, else to the folders above the YAML."""
+    path = Path(name)
+    candidates = [path, *(parent / path for parent in config_path.resolve().parents)]
+    return next((p for p in candidates if p.exists()), path)
+
+
 def coerce(value: Any, kind: type) -> Any:
     """`value` (from YAML or the command line) as a `kind`.
 

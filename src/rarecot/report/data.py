@@ -1,6 +1,8 @@
 """Run directories as the report reads them."""
 
 import json
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,29 @@ from rarecot.evaluation import records
 from rarecot.evaluation.records import COMPLETIONS, completions_name
 
 RL_STAGES = ("grpo", "star", "reinforce")
-STAGE_NAMES = {"sft": "NTP", "grpo": "GRPO", "star": "STaR", "reinforce": "REINFORCE"}
 
-_PLAIN = {"leap": 1, "chain_noise": 0.0}  # options that a caption names only where they are used
+# Options that say where a run lies or how it was watched, not what it is. Those of the mixture stand in the manifest.
+_NOT_THE_RUN = (
+    "dir",
+    "mixture",
+    "move_aside",
+    "eval_",
+    "logging",
+    "save",
+    "starts_from",
+    "run_name",
+    "model_name_or_path",
+)
+_NOT_THE_MIXTURE = {
+    "seed",
+    "sha256",
+    "n_long",
+    "n_short",
+    "p_cot_realised",
+    "completion_characters",
+    "disjoint",
+    "dropped",
+}
 
 Record = dict[str, Any]
 
@@ -43,13 +65,21 @@ class RunData:
         return f"{self.dir.name} (seed {self.manifest['seed']})"
 
     @property
-    def condition(self) -> str:
-        """What runs that differ only in their seed share: the task and the mixture."""
-        task = f"d = {self.manifest['d']}, " if "d" in self.manifest else ""
-        extra = "".join(
-            f", {k} {self.manifest[k]:g}" for k, plain in _PLAIN.items() if self.manifest.get(k, plain) != plain
-        )
-        return f"{task}p_cot = {self.manifest['p_cot']:g}{extra}"
+    def options(self) -> dict[str, Any]:
+        """What the run is, but for its seed: the mixture's options, and each stage's as `stage.option`."""
+        mixture = {key: value for key, value in self.manifest.items() if key not in _NOT_THE_MIXTURE}
+        stages = {
+            f"{stage}.{key}": value
+            for stage, values in self.config.items()
+            for key, value in values.items()
+            if key != "seed" and key not in self.manifest and not any(word in key for word in _NOT_THE_RUN)
+        }
+        return {**mixture, **stages}
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the sampled evaluations during training."""
+        return next((v["eval_temperature"] for v in self.config.values() if "eval_temperature" in v), 1.0)
 
     @property
     def rl_stage(self) -> str | None:
@@ -57,9 +87,17 @@ class RunData:
         return next((stage for stage in RL_STAGES if any(r["stage"] == stage for r in self.records)), None)
 
     def series(self, stage: str, decoding: str, split: str = "test") -> list[Record]:
-        """The evaluations of one kind, by step."""
-        found = [r for r in self.records if (r["stage"], r["decoding"], r["split"]) == (stage, decoding, split)]
-        return sorted(found, key=lambda r: r["step"])
+        """The evaluations of one kind, by step; at one step the largest. Sampled ones on the test split are those at
+        the run's evaluation temperature: others, made later, are other curves."""
+        wanted = self.temperature if decoding == "sampled" else 0.0
+        largest: dict[int, Record] = {}
+        for record in self.records:
+            same = (record["stage"], record["decoding"], record["split"]) == (stage, decoding, split)
+            if same and (split != "test" or record["temperature"] == wanted):
+                known = largest.get(record["step"])
+                if known is None or record["n"] > known["n"]:
+                    largest[record["step"]] = record
+        return [largest[step] for step in sorted(largest)]
 
     def last(self, stage: str, decoding: str) -> Record | None:
         """The last evaluation of a stage on the test split, or None."""
@@ -97,3 +135,27 @@ def read_run(folder: Path) -> RunData:
         yaml.safe_load((folder / "config.yaml").read_text()),
         json.loads(versions.read_text()) if versions.is_file() else {},
     )
+
+
+def conditions(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
+    """Runs that differ only in their seed, together, under a name that says in what the others differ.
+
+    Raises:
+        ConfigError: two runs are the same condition with the same seed: one of them would count twice.
+    """
+    every = {key for run in runs for key in run.options}
+    varied = [k for k in sorted(every) if len({str(run.options[k]) for run in runs if k in run.options}) > 1]
+    groups: dict[str, list[RunData]] = defaultdict(list)
+    for run in runs:
+        shown = dict.fromkeys([*(k for k in ("d", "p_cot") if k in run.options), *varied])
+        groups[", ".join(f"{k} = {run.options[k]}" for k in shown if k in run.options)].append(run)
+    twice = [
+        f"{a.dir} and {b.dir} are the same run ({name}, seed {a.manifest['seed']}); one would count twice. Name it once."
+        for name, members in groups.items()
+        for i, a in enumerate(members)
+        for b in members[i + 1 :]
+        if a.manifest["seed"] == b.manifest["seed"] and set(a.config) == set(b.config)
+    ]
+    if twice:
+        raise ConfigError(twice)
+    return dict(groups)

@@ -15,7 +15,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rarecot.report.data import STAGE_NAMES, Record, RunData
+from rarecot.evaluation.records import STAGE_NAMES
+from rarecot.report.data import Record, RunData, conditions
 from rarecot.theory.predict import fit_odds_ratio, greedy_threshold, odds_recursion
 
 GREEDY, SAMPLED, THEORY, FIT, SHORT = "#0b5fa5", "#e07b00", "#3a3a3a", "#8a2be2", "#9aa0a6"
@@ -108,7 +109,15 @@ def _trajectory_grid(figure: Any, runs: Sequence[RunData]) -> None:
                     _draw_curve(grid[row, column], members, stage, "greedy", field, f"C{i}", f"greedy, {condition}")
                 else:
                     _draw_curve(grid[row, column], members, stage, "greedy", field, GREEDY, "greedy")
-                    _draw_curve(grid[row, column], members, stage, "sampled", field, SAMPLED, "sampled at τ = 1")
+                    _draw_curve(
+                        grid[row, column],
+                        members,
+                        stage,
+                        "sampled",
+                        field,
+                        SAMPLED,
+                        f"sampled at τ = {members[0].temperature:g}",
+                    )
         if stage == "sft":
             grid[1, column].set_xscale("symlog", linthresh=_first_positive(runs, "sft"))
         noun = "demonstrations" if stage == "sft" else "rollouts"
@@ -135,14 +144,6 @@ def _trajectory_grid(figure: Any, runs: Sequence[RunData]) -> None:
     grid[1, 0].set_ylabel("median response length (tokens)")
     grid[1, 0].set_ylim(bottom=0)
     grid[0, 0].legend(loc="upper left")
-
-
-def conditions(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
-    """Runs that differ only in their seed, together."""
-    groups: dict[str, list[RunData]] = defaultdict(list)
-    for run in runs:
-        groups[run.condition].append(run)
-    return dict(groups)
 
 
 def _draw_curve(
@@ -207,9 +208,9 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
         axes.text(0.5, 0.5, "no RL stage", ha="center", va="center", transform=axes.transAxes)
         return
     name, ratios, theory_drawn = STAGE_NAMES[measured[0][0].rl_stage], [], False
-    groups = list(conditions(runs))
+    groups = list(conditions(runs).values())
     for i, (run, series) in enumerate(measured):
-        colour = SAMPLED if len(groups) == 1 else f"C{groups.index(run.condition)}"
+        colour = SAMPLED if len(groups) == 1 else f"C{next(g for g, members in enumerate(groups) if run in members)}"
         x, y = [r["step"] for r in series], [r["long_share"] for r in series]
         low, high = zip(*(r["long_share_ci"] for r in series), strict=True)
         axes.plot(x, y, color=colour, marker="o", ms=3, lw=1.4, label=f"{name} rollouts" if i == 0 else None)

@@ -7,12 +7,13 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
-from rarecot.report.data import RL_STAGES, STAGE_NAMES, Record, RunData
+from rarecot.evaluation.records import STAGE_NAMES
+from rarecot.report.data import RL_STAGES, Record, RunData
 
 CAPTIONS = {
-    "overview": "The whole story. Next-token prediction leaves greedy decoding at a coin flip of length 1, although the "
-    "sampled model writes a long, correct response with probability p_cot. RL raises that share; once it passes 1/3, "
-    "greedy decoding flips to the long mode, and accuracy with it.",
+    "overview": "The whole story. The paper's account of it: below p_cot = 1/3, next-token prediction leaves greedy "
+    "decoding at a coin flip of length 1, although the sampled model writes a long, correct response with probability "
+    "p_cot; RL raises that share, and once it passes 1/3, greedy decoding flips to the long mode, and accuracy with it.",
     "trajectory": "Accuracy and median response length against sequences seen. Bands: 95 % interval of one run, or the "
     "range over runs.",
     "calibration": "The long share at temperature 1 after next-token prediction equals p_cot (Theorem 1).",
@@ -27,7 +28,7 @@ COLUMNS = (
     ("sequences", "sequences"),
     ("greedy", "greedy accuracy"),
     ("median", "median length"),
-    ("long_share", "long share, τ = 1"),
+    ("long_share", "long share, sampled"),
     ("accuracy_long", "accuracy given long"),
     ("accuracy_short", "accuracy given short"),
     ("truncated", "truncated"),

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-Reward = Callable[..., list[float]]
+Reward = Callable[..., list[float | None]]
 Observer = Callable[..., None]
 
 
@@ -18,7 +18,8 @@ def bind(
     """The rewards as a trainer gets them.
 
     TRL hands rewards the decoded text with special tokens left out, so a response that was cut off, or that has a pad
-    or bos in its middle, looks complete. Its ids tell; such a response gets 0.
+    or bos in its middle, looks complete. Its ids tell; such a response gets 0, or less where the reward is a penalty.
+    None (TRL's word for a response that cannot be scored) stays None.
 
     Args:
         rewards: functions with TRL's signature, in the order of `reward_funcs`.
@@ -37,12 +38,17 @@ def bind(
 
     def guarded(index: int, reward: Reward) -> Reward:
         @functools.wraps(reward)
-        def call(completions: Sequence[str], completion_ids: Sequence[Sequence[int]], **columns: Any) -> list[float]:
+        def call(
+            completions: Sequence[str], completion_ids: Sequence[Sequence[int]], **columns: Any
+        ) -> list[float | None]:
             values = reward(completions=completions, completion_ids=completion_ids, **columns)
-            values = [value if complete(ids) else 0.0 for value, ids in zip(values, completion_ids, strict=True)]
+            values = [
+                value if value is None or complete(ids) else min(value, 0.0)
+                for value, ids in zip(values, completion_ids, strict=True)
+            ]
             if index == 0:
                 totals[:] = [0.0] * len(values)
-            totals[:] = [total + factors[index] * value for total, value in zip(totals, values, strict=True)]
+            totals[:] = [total + factors[index] * (value or 0.0) for total, value in zip(totals, values, strict=True)]
             if observer is not None and index == len(rewards) - 1:
                 observer(completions=completions, completion_ids=completion_ids, rewards=list(totals), **columns)
             return values

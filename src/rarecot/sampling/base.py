@@ -34,6 +34,13 @@ class Sampler(Protocol):
         """For each of the B prompts, `params.n` completions, in order."""
 
 
+def eos_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Every id that ends a response: the tokenizer's and those of the model's generation config, as TRL has it."""
+    configured = model.generation_config.eos_token_id
+    listed = configured if isinstance(configured, list) else [configured]
+    return sorted({tokenizer.eos_token_id, *listed} - {None})
+
+
 def completion_from_ids(
     tokenizer: Any, ids: list[int], eos_token_ids: Collection[int], logprobs: list[float] | None = None
 ) -> Completion:

@@ -7,9 +7,19 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from rarecot.sampling.base import SamplingParams, completion_from_ids
+from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids
 from rarecot.types import Completion
 
+# What a model's own generation_config.json may set, and what would make the samples no longer the policy's.
+NEUTRAL = {
+    "top_k": 0,
+    "top_p": 1.0,
+    "typical_p": 1.0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+}
 FIRST_CHUNK = 4  # tokens; short answers end within it, then only the unfinished rows go on
 
 
@@ -78,12 +88,10 @@ class HfSampler:
         ]
 
     def _eos(self) -> list[int]:
-        eos = self.model.generation_config.eos_token_id
-        eos = self.tokenizer.eos_token_id if eos is None else eos
-        return [eos] if isinstance(eos, int) else list(eos)
+        return eos_ids(self.model, self.tokenizer)
 
     def _generation_config(self, params: SamplingParams, max_new_tokens: int) -> GenerationConfig:
-        how = {"do_sample": True, "temperature": params.temperature, "top_k": 0, "top_p": 1.0}
+        how = {"do_sample": True, "temperature": params.temperature}
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             pad_token_id=self.tokenizer.pad_token_id,
@@ -92,6 +100,7 @@ class HfSampler:
             return_dict_in_generate=True,
             output_logits=params.logprobs,
             use_cache=True,
+            **NEUTRAL,
             disable_compile=True,
             **(how if params.temperature > 0 else {"do_sample": False}),
         )

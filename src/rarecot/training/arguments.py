@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rarecot.errors import ConfigError, nearest
-from rarecot.mixtures.spec import MixtureSpec, coerce, mixture_keys, read_mapping, spec_of_manifest
+from rarecot.mixtures.spec import MixtureSpec, coerce, locate, mixture_keys, read_mapping, spec_of_manifest
 from rarecot.training.checks import check
 from rarecot.training.options import trainer_options
 
@@ -31,6 +31,9 @@ class RunArguments:
     mixture: str = _option(
         "data_mixes/parity-tiny.yaml", "a mixture's YAML, or a folder that data_mixes/build.py wrote"
     )
+    model_name_or_path: str = _option(
+        "", "checkpoint to start from; empty: a model from scratch (sft), the newest checkpoint in RUN_DIR/sft (RL)"
+    )
     move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
     eval_every: int = _option(
         50, "optimizer steps between evaluations; denser in the first interval, always at the first and last step"
@@ -46,7 +49,7 @@ class RunArguments:
 
 @dataclass(frozen=True)
 class SftArguments(RunArguments):
-    """Options of `recipes/sft.py`; the model shape is used unless `model_name_or_path` names a checkpoint."""
+    """Options of `recipes/sft.py`; the shape is that of a model from scratch."""
 
     model_type: Literal["llama", "gpt2", "mistral", "qwen3"] = _option("llama", "architecture of a model from scratch")
     num_layers: int = _option(2, "depth of a model from scratch")
@@ -59,7 +62,7 @@ class SftArguments(RunArguments):
 
 @dataclass(frozen=True)
 class GrpoArguments(RunArguments):
-    """Options of `recipes/grpo.py`; without `model_name_or_path` it starts from RUN_DIR/sft."""
+    """Options of `recipes/grpo.py`."""
 
     reward_funcs: list[str] = field(
         default_factory=lambda: ["answer"], metadata={"help": "rewards by name, summed with reward_weights"}
@@ -72,7 +75,12 @@ class GrpoArguments(RunArguments):
 ARGUMENTS: dict[str, type[RunArguments]] = {"sft": SftArguments, "grpo": GrpoArguments}
 
 # Ours to set: where a stage's checkpoints go follows from run_dir.
-_RESERVED = {"output_dir": "run_dir (checkpoints go to RUN_DIR/STAGE)", "data_seed": "seed (one seed for the run)"}
+_RESERVED = {
+    "output_dir": "run_dir (checkpoints go to RUN_DIR/STAGE)",
+    "data_seed": "seed (one seed for the run)",
+    "resume_from_checkpoint": "the same command again (it resumes from the newest complete checkpoint)",
+    "generation_kwargs": "temperature and max_completion_length (rollouts are sampled from the policy itself)",
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ class Request:
         from_yaml: TRL's options from the YAML file.
         from_command_line: TRL's options from the command line, as words.
         config_path: the YAML that was read.
-        is_default: no --config was given.
+        is_default: the tiny default as it stands: no --config, and nothing that changes its data or its place.
     """
 
     stage: str
@@ -135,7 +143,9 @@ def parse(stage: str, description: str, argv: list[str] | None = None) -> Reques
     path = Path(config[0]) if config else default_config(stage)
     if config is None:
         print(f"No --config: running the tiny parity default, {path}", flush=True)
-    return request(stage, read_mapping(path), words, path, is_default=config is None)
+    # The default RL recipe may train its own model first, but only the one it was made for.
+    is_default = config is None and not {"run_dir", "mixture", "model_name_or_path", *mixture_keys()} & set(words)
+    return request(stage, read_mapping(path), words, path, is_default)
 
 
 def request(
@@ -158,22 +168,21 @@ def request(
                 except ValueError as error:
                     problems.append(f"{where}: {key} {error}")
             elif key in mixture and key != "seed":
+                if isinstance(value, list) and len(value) != 1:
+                    problems.append(f"{where}: {key} is {value!r}: it takes one value.")
                 mixture_values[key] = value[0] if isinstance(value, list) and value else value
             elif key in trainer:
                 left[key] = value
             else:
                 problems.append(f"{where}: '{key}' is no option of {stage}{nearest(key, [*own, *mixture, *trainer])}")
     arguments = ARGUMENTS[stage](**mine)
-    seed_value = (words_left.get("seed") or [yaml_left.get("seed", 0)])[0]
-    try:
-        seed = coerce(seed_value, int)
-    except ValueError as error:
-        problems.append(f"seed {error}")
-        seed = 0
-    spec, in_mixture = _mixture_spec(arguments, {**mixture_values, "seed": seed}, path)
+    asked = words_left.get("seed", [yaml_left["seed"]] if "seed" in yaml_left else [])
+    spec, in_mixture = _mixture_spec(arguments, {**mixture_values, **({"seed": asked[0]} if asked else {})}, path)
     problems += in_mixture
     if spec is None:
         raise ConfigError(problems)
+    is_built = locate(arguments.mixture, path).is_dir()
+    seed = coerce(asked[0], int) if asked and is_built else spec.seed
     result = Request(stage, arguments, spec, seed, yaml_left, words_left, path, is_default)
     problems += check(result)
     if problems:
@@ -184,13 +193,6 @@ def request(
 def default_config(stage: str) -> Path:
     """The tiny parity recipe of a stage, in this checkout."""
     return Path(__file__).parents[3] / "recipes" / "parity" / "tiny" / f"{stage}.yaml"
-
-
-def locate(name: str, config_path: Path) -> Path:
-    """A path from a YAML: relative to where the command runs, else to the folders above the YAML."""
-    path = Path(name)
-    candidates = [path, *(parent / path for parent in config_path.resolve().parents)]
-    return next((p for p in candidates if p.exists()), path)
 
 
 def help_text(stage: str, description: str) -> str:

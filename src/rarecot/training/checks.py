@@ -1,14 +1,13 @@
 """What would go wrong later, said now. Light: no torch, no model; a check returns sentences."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints
 from rarecot.errors import nearest
-from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
 from rarecot.rewards import REWARDS
+from rarecot.training.losses import LOSS_NORMALISATION
 
 
 def check(request: Any) -> list[str]:
@@ -19,9 +18,11 @@ def check(request: Any) -> list[str]:
 
 
 def model_folder(request: Any) -> Path | None:
-    """The local folder that a stage starts from: `model_name_or_path`, else RUN_DIR/sft; None for a hub id."""
-    name = request.trainer_value("model_name_or_path")
-    return checkpoints.resolve(Path(name) if name else request.run_dir / "sft")
+    """The folder that a stage starts from: `model_name_or_path`, for RL else the newest checkpoint in RUN_DIR/sft.
+    None: from scratch, or there is none."""
+    if name := request.arguments.model_name_or_path:
+        return checkpoints.resolve(Path(name))
+    return None if request.stage == "sft" else checkpoints.newest(request.run_dir / "sft")
 
 
 def _common(request: Any) -> list[str]:
@@ -49,10 +50,17 @@ def _common(request: Any) -> list[str]:
 def _sft(request: Any) -> list[str]:
     arguments, task, problems = request.arguments, request.spec.task, []
     needed = task.prompt_tokens + task.long_tokens
-    name = request.trainer_value("model_name_or_path")
-    if name:
+    max_length = request.trainer_value("max_length")
+    if isinstance(max_length, int) and max_length < needed:
+        problems.append(
+            f"max_length is {max_length}, but prompt and long demonstration need {needed} tokens: long demonstrations "
+            f"would lose their answer and end. Set max_length to {needed} or more, or to null."
+        )
+    if name := arguments.model_name_or_path:
         folder = checkpoints.resolve(Path(name))
-        return _checkpoint(request, folder) if folder else _missing(name)
+        return problems + (
+            checkpoints.misfits(folder, request.spec.to_mapping(), request.spec.task) if folder else _missing(name)
+        )
     if arguments.hidden_size % arguments.num_heads:
         problems.append(
             f"hidden_size {arguments.hidden_size} is not divisible by num_heads {arguments.num_heads}: heads share the "
@@ -62,24 +70,28 @@ def _sft(request: Any) -> list[str]:
         if getattr(arguments, key) < 1:
             problems.append(f"{key} is {getattr(arguments, key)}: it must be 1 or more.")
     if 0 < arguments.max_positions < needed:
-        problems.append(_too_long(task, needed, arguments.max_positions, "Raise max_positions, or leave it at 0"))
-    max_length = request.trainer_value("max_length")
-    if isinstance(max_length, int) and max_length < needed:
         problems.append(
-            f"max_length is {max_length}, but prompt and long demonstration need {needed} tokens: long demonstrations "
-            f"would lose their answer and end. Set max_length to {needed} or more, or to null."
+            checkpoints.too_long(task, needed, arguments.max_positions, "Raise max_positions, or leave it at 0")
         )
     return problems
 
 
 def _grpo(request: Any) -> list[str]:
-    problems = _rewards(request) + _truncation(request) + _batches(request)
-    name = request.trainer_value("model_name_or_path")
-    folder = model_folder(request)
-    if folder is None and not request.is_default:
-        problems += _missing(name or str(request.run_dir / "sft"))
-    elif folder is not None:
-        problems += _checkpoint(request, folder)
+    problems = _rewards(request) + _truncation(request) + _batches(request) + _sampling(request)
+    name, folder = request.arguments.model_name_or_path, model_folder(request)
+    if folder is None:
+        return problems if request.is_default else problems + _missing(name or str(request.run_dir / "sft"))
+    if not name and (left := checkpoints.steps_left(folder)):
+        problems.append(
+            f"next-token prediction in {folder.parent} has {left} steps to go: RL would start from a model that is not "
+            f"finished. Run recipes/sft.py to its end, or name the checkpoint with --model_name_or_path {folder}."
+        )
+    return problems + checkpoints.misfits(folder, request.spec.to_mapping(), request.spec.task)
+
+
+def _sampling(request: Any) -> list[str]:
+    """Rollouts must come from the policy itself, and the loss must be one whose weighing of lengths is known."""
+    problems = []
     for key, neutral in (("top_p", 1.0), ("top_k", 0), ("min_p", None), ("repetition_penalty", 1.0)):
         value = request.trainer_value(key)
         if value not in (neutral, None):
@@ -87,6 +99,13 @@ def _grpo(request: Any) -> list[str]:
                 f"{key} is {value}: rollouts must be sampled from the policy itself, or the policy gradient and every "
                 f"long share measured on them are biased. Leave {key} out; temperature is free."
             )
+    temperature = request.trainer_value("temperature")
+    if not isinstance(temperature, int | float) or temperature <= 0:
+        problems.append(f"temperature is {temperature!r}: rollouts are sampled, so it must be a positive number.")
+    for key, known in (("loss_type", tuple(LOSS_NORMALISATION)), ("scale_rewards", ("group", "batch", "none"))):
+        value = str(request.trainer_value(key)).lower()
+        if value not in (*known, "true", "false"):
+            problems.append(f"{key} is '{value}'{nearest(value, known)} It must be one of {', '.join(known)}.")
     return problems
 
 
@@ -128,6 +147,16 @@ def _batches(request: Any) -> list[str]:
     batch = request.trainer_value("generation_batch_size") or per_device * world * steps_per_generation
     if group < 2:
         return [f"num_generations is {group}: GRPO compares responses to one prompt, so it needs 2 or more."]
+    if batch % (per_device * world * accumulation):
+        return [
+            f"a generation batch of {batch} responses is no multiple of the {per_device * world * accumulation} that one "
+            f"optimizer step takes, so a step would mix responses of several policies. Raise steps_per_generation."
+        ]
+    if batch // group > request.spec.n_rl:
+        return [
+            f"a round takes {batch // group} prompts, but the RL split has {request.spec.n_rl} problems. Raise n_rl, or "
+            f"lower per_device_train_batch_size."
+        ]
     if batch % group:
         return [
             f"a generation batch holds {batch} responses (per_device_train_batch_size {per_device} × {world} processes "
@@ -137,43 +166,8 @@ def _batches(request: Any) -> list[str]:
     return []
 
 
-def _checkpoint(request: Any, folder: Path) -> list[str]:
-    """Does the model in `folder` fit the mixture: its positions and its tokenizer?"""
-    task, problems = request.spec.task, []
-    config = json.loads((folder / "config.json").read_text())
-    positions = config.get("max_position_embeddings") or config.get("n_positions")
-    needed = task.prompt_tokens + task.long_tokens
-    if positions is not None and positions < needed:
-        problems.append(_too_long(task, needed, positions, f"Train a model with more positions than {folder}"))
-    found = fingerprint_of_folder(folder)
-    if found is None:
-        problems.append(f"{folder} holds no tokenizer.json, so what its ids mean cannot be checked. Save it there.")
-    elif found != fingerprint_of_task(task.tokenizer()):
-        problems.append(
-            f"the tokenizer in {folder} is not the mixture's: the same text would become other token ids than the model "
-            f"was trained on. Use the mixture that the checkpoint was trained on, or train on this one first."
-        )
-    stamp = checkpoints.read_stamp(folder)
-    trained_on = stamp.get("task") if stamp else None
-    asked = {key: value for key, value in request.spec.to_mapping().items() if key in (trained_on or {})}
-    if trained_on and trained_on != asked:
-        changed = ", ".join(f"{k} {trained_on[k]} → {asked[k]}" for k in trained_on if trained_on[k] != asked[k])
-        problems.append(
-            f"{folder} was trained on another task than this mixture's ({changed}). Use its mixture, or train on this "
-            f"one first."
-        )
-    return problems
-
-
 def _missing(name: str) -> list[str]:
     return [
         f"there is no complete checkpoint at {name}. Run recipes/sft.py with the same run_dir first, or name one with "
         f"--model_name_or_path."
     ]
-
-
-def _too_long(task: Any, needed: int, positions: int, remedy: str) -> str:
-    return (
-        f"the model has {positions} positions, but a prompt of {task.prompt_tokens} tokens and a long response of "
-        f"{task.long_tokens} need {needed}. {remedy}, or make the task smaller (for parity: lower d)."
-    )

@@ -11,12 +11,13 @@ from trl import GRPOTrainer
 
 from rarecot.mixtures.build import Mixture
 from rarecot.rewards import REWARDS, bind
+from rarecot.sampling import eos_ids
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
 from rarecot.training.losses import describe
 from rarecot.training.rollouts import RolloutRecorder
 from rarecot.training.run import Run
-from rarecot.training.session import ids_of, load_tokenizer
+from rarecot.training.session import load_tokenizer
 
 
 def model_and_tokenizer(request: Request) -> tuple[Any, Any]:
@@ -32,12 +33,12 @@ def constants(config: Any) -> dict[str, Any]:
 
 def make_trainer(run: Run, config: Any, model: Any, tokenizer: Any, mixture: Mixture) -> GRPOTrainer:
     """TRL's trainer over the mixture's RL prompts."""
-    eos, special = ids_of(tokenizer)
+    eos = eos_ids(model, tokenizer)
     rewards = [REWARDS[name] for name in run.request.arguments.reward_funcs]
-    recorder = RolloutRecorder(run, config, tokenizer, constants(config))
+    recorder = RolloutRecorder(run, config, tokenizer, eos, constants(config))
     return GRPOTrainer(
         model=model,
-        reward_funcs=bind(rewards, eos, special, config.reward_weights, observer=recorder),
+        reward_funcs=bind(rewards, eos, tokenizer.all_special_ids, config.reward_weights, observer=recorder),
         args=config,
         train_dataset=mixture.rl,
         processing_class=tokenizer,

@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 # Where the fields of each stage's TRL config are defined, base classes first; later definitions win.
-_MODEL = [("trl", "trainer/model_config.py", "ModelConfig")]
 _BASE = [("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig")]
 _SOURCES = {
-    "sft": [*_BASE, ("trl", "trainer/sft_config.py", "SFTConfig"), *_MODEL],
-    "grpo": [*_BASE, ("trl", "trainer/grpo_config.py", "GRPOConfig"), *_MODEL],
+    "sft": [*_BASE, ("trl", "trainer/sft_config.py", "SFTConfig")],
+    "grpo": [*_BASE, ("trl", "trainer/grpo_config.py", "GRPOConfig")],
 }
 
 
@@ -30,7 +29,7 @@ class Option:
 
 @cache
 def trainer_options(stage: str) -> dict[str, Option]:
-    """Name → option, for every key that the stage's TRL config and TRL's `ModelConfig` take."""
+    """Name → option, for every key that the stage's TRL config takes."""
     options: dict[str, Option] = {}
     for package, file, cls in _SOURCES[stage]:
         spec = importlib.util.find_spec(package)

@@ -2,7 +2,7 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from accelerate.utils import gather_object
@@ -10,7 +10,7 @@ from accelerate.utils import gather_object
 from rarecot.evaluation.callback import progress
 from rarecot.evaluation.harness import respond
 from rarecot.evaluation.metrics import summarise
-from rarecot.sampling.base import completion_from_ids
+from rarecot.sampling import completion_from_ids
 from rarecot.training.run import Run
 
 
@@ -23,11 +23,12 @@ class RolloutRecorder:
         run: the open run.
         config: the trainer's config, for temperature and batch arithmetic.
         tokenizer: the model's.
+        ends: ids that end a response.
         constants: fields of every record of the stage.
     """
 
-    def __init__(self, run: Run, config: Any, tokenizer: Any, constants: dict[str, Any]):
-        self.run, self.config, self.tokenizer, self.constants = run, config, tokenizer, constants
+    def __init__(self, run: Run, config: Any, tokenizer: Any, ends: Collection[int], constants: dict[str, Any]):
+        self.run, self.config, self.tokenizer, self.ends, self.constants = run, config, tokenizer, ends, constants
 
     def __call__(
         self,
@@ -40,9 +41,8 @@ class RolloutRecorder:
         **_: Any,
     ) -> None:
         started = time.perf_counter()
-        eos = {self.tokenizer.eos_token_id}
         responses = [
-            respond(name, completion_from_ids(self.tokenizer, list(ids), eos), gold, how)
+            respond(name, completion_from_ids(self.tokenizer, list(ids), self.ends), gold, how)
             for name, ids, gold, how in zip(problem_id, completion_ids, answer, style, strict=True)
         ]
         judged = gather_object(list(zip(responses, rewards, strict=True)))
@@ -56,11 +56,13 @@ class RolloutRecorder:
                 "stage": self.run.request.stage,
                 "seed": self.run.request.seed,
                 **self.constants,
-                **progress(self.config, trainer_state),
+                **{k: v for k, v in progress(self.config, trainer_state).items() if k != "tokens_seen"},
                 "split": "rollouts",
                 "decoding": "sampled",
                 "temperature": self.config.temperature,
                 "protocol": "native",
+                "samples": self.config.num_generations,
+                "max_new_tokens": self.config.max_completion_length,
                 **summarise([response for response, _ in judged]),
                 "reward_mean": sum(reward for _, reward in judged) / len(judged),
                 "dead_group_share": sum(len(seen) == 1 for seen in groups.values()) / len(groups),

@@ -15,14 +15,20 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.mixtures.build import Mixture, build, load, write_manifest
-from rarecot.training.arguments import Request, locate
+from rarecot.mixtures.spec import locate
+from rarecot.training.arguments import Request
+from rarecot.training.checks import model_folder
 
 CONFIG, VERSIONS = "config.yaml", "versions.json"
 
 PACKAGES = ("rarecot", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers", "numpy", "vllm")
 
 # These do not change what a run computes, so a resumed run may differ in them.
-_FREE = {"run_dir", "move_aside", "output_dir", "logging_dir", "run_name", "resume_from_checkpoint", "hub_token"}
+_FREE = {
+    *("run_dir", "move_aside", "output_dir", "run_name", "mixture", "eval_batch_size", "split_by_length"),
+    *("disable_tqdm", "report_to", "save_total_limit", "dataloader_num_workers", "log_completions"),
+    *("logging_dir", "logging_steps", "logging_strategy", "logging_first_step"),
+}
 
 
 @dataclass(frozen=True)
@@ -49,10 +55,11 @@ class Run:
         """The checkpoint that an interrupted stage goes on from."""
         return checkpoints.newest(self.stage_dir)
 
-    def is_complete(self, max_steps: int) -> bool:
+    @property
+    def is_complete(self) -> bool:
         """Whether this stage has already reached its last step."""
         folder = self.resume_from()
-        return folder is not None and checkpoints.step_of(folder) >= max_steps
+        return folder is not None and checkpoints.steps_left(folder) == 0
 
     def stamp(self, folder: Path, progress: dict[str, int], constants: dict[str, Any], tokenizer_sha256: str) -> None:
         """Mark a checkpoint of this stage as complete, with all that a later evaluation of it needs to know."""
@@ -90,6 +97,9 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
     source = locate(request.arguments.mixture, request.config_path)
     mixture = load(source) if source.is_dir() else build(request.spec)
     flat = _plain({**asdict(request.arguments), **resolved, **request.spec.to_mapping(), "seed": request.seed})
+    if (start := model_folder(request)) is not None:
+        flat["starts_from"] = str(start)
+    run = Run(request.run_dir, request, mixture, is_main)
     if is_main:
         changes = _changes(request, flat, mixture)
         # An RL stage starts from the run's own sft checkpoints, so moving those away would leave it without a model.
@@ -103,13 +113,14 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
                     + (", or --move_aside true to rename the old one." if request.stage == "sft" else ".")
                 ]
             )
-        request.output_dir.mkdir(parents=True, exist_ok=True)
-        config = _read_config(request.run_dir)
-        config[request.stage] = flat
-        _write(request.run_dir / CONFIG, yaml.safe_dump(config, sort_keys=True, allow_unicode=True))
-        _write(request.run_dir / VERSIONS, json.dumps(versions(), indent=2) + "\n")
-        write_manifest(mixture, request.run_dir)
-    return Run(request.run_dir, request, mixture, is_main)
+        if not run.is_complete:  # a finished stage keeps the provenance of what made its numbers
+            request.output_dir.mkdir(parents=True, exist_ok=True)
+            config = {**_read(request.run_dir / CONFIG), request.stage: flat}
+            made_by = {**_read(request.run_dir / VERSIONS), request.stage: versions()}
+            _write(request.run_dir / CONFIG, yaml.safe_dump(config, sort_keys=True, allow_unicode=True))
+            _write(request.run_dir / VERSIONS, json.dumps(made_by, indent=2) + "\n")
+            write_manifest(mixture, request.run_dir)
+    return run
 
 
 def versions() -> dict[str, Any]:
@@ -138,7 +149,7 @@ def _commit() -> str | None:
 
 def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[str]:
     """In what an existing run differs from this request; empty if there is none or it is the same."""
-    before = _read_config(request.run_dir)
+    before = _read(request.run_dir / CONFIG)
     changes = []
     old = before.get(request.stage)
     if old is not None:
@@ -159,8 +170,8 @@ def _move_aside(run_dir: Path) -> None:
     print(f"{run_dir} held another run; it is now {aside}", flush=True)
 
 
-def _read_config(run_dir: Path) -> dict[str, Any]:
-    path = run_dir / CONFIG
+def _read(path: Path) -> dict[str, Any]:
+    """A YAML or JSON mapping; empty if there is no such file."""
     return (yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
 
 

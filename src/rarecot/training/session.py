@@ -3,7 +3,6 @@
 import logging
 import os
 import warnings
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, Train
 
 from rarecot.evaluation.callback import EvaluationCallback, progress
 from rarecot.evaluation.harness import Harness
+from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.evaluation.suite import Suite
 from rarecot.rendering import fingerprint
 from rarecot.training.length_split import split_by_length
@@ -42,7 +42,7 @@ class ProgressLine(ProgressCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         super().on_train_begin(args, state, control, **kwargs)
         if self.training_bar is not None:
-            self.training_bar.set_description({"sft": "NTP"}.get(self.stage, self.stage.upper()))
+            self.training_bar.set_description(STAGE_NAMES[self.stage])
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if self.training_bar is None:
@@ -66,7 +66,7 @@ class StampCallback(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            self.run.stamp(folder, progress(args, state), self.constants, self.tokenizer_sha256)
+            self.run.stamp(folder, progress(args, state, epoch_rows(self.run)), self.constants, self.tokenizer_sha256)
 
 
 def evaluation_callback(run: Run, tokenizer: Any, constants: dict[str, Any]) -> EvaluationCallback:
@@ -84,7 +84,13 @@ def evaluation_callback(run: Run, tokenizer: Any, constants: dict[str, Any]) -> 
         Harness(run.dir, tokenizer, run.mixture.test[: which.n], which, identity, run.append)
         for which in (suite, larger)
     )
-    return EvaluationCallback(during, last, arguments.eval_every, arguments.eval_batch_size)
+    return EvaluationCallback(during, last, arguments.eval_every, arguments.eval_batch_size, epoch_rows(run))
+
+
+def epoch_rows(run: Run) -> int | None:
+    """Rows of the stage's training set, for counting sequences; None for streams and for RL's rollouts."""
+    fixed = run.mixture.fixed
+    return len(fixed) if run.request.stage == "sft" and fixed is not None else None
 
 
 def train(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> None:
@@ -107,6 +113,11 @@ def train(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> 
         split_by_length(trainer.model)
     resume = run.resume_from()
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    state = trainer.state
+    if state.global_step < state.max_steps:
+        raise RuntimeError(
+            f"{run.stage_dir} stopped after {state.global_step} of {state.max_steps} steps: no more data"
+        )
 
 
 def fingerprint_of(tokenizer: Any) -> str:
@@ -119,15 +130,10 @@ def load_tokenizer(folder: Path) -> Any:
     return AutoTokenizer.from_pretrained(folder, padding_side="left")
 
 
-def report_complete(run: Run, max_steps: int) -> bool:
+def report_complete(run: Run) -> bool:
     """Say so and return True when the stage has nothing left to do."""
-    if not run.is_complete(max_steps):
+    if not run.is_complete:
         return False
     if run.is_main:
-        print(f"{run.stage_dir} is complete ({max_steps} steps); nothing to do.", flush=True)
+        print(f"{run.resume_from()} is this stage's last; nothing to do.", flush=True)
     return True
-
-
-def ids_of(tokenizer: Any) -> tuple[Sequence[int], Sequence[int]]:
-    """End-of-sequence ids and all special ids of a tokenizer."""
-    return [tokenizer.eos_token_id], list(tokenizer.all_special_ids)

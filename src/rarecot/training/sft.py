@@ -13,15 +13,14 @@ from trl import SFTTrainer
 from rarecot.mixtures.build import Mixture
 from rarecot.rendering import as_transformers_tokenizer, render_demonstrations
 from rarecot.training.arguments import Request
+from rarecot.training.checks import model_folder
 from rarecot.training.models import from_scratch
 from rarecot.training.session import load_tokenizer
 
 
-def model_and_tokenizer(request: Request, model_name: str | None) -> tuple[Any, Any]:
+def model_and_tokenizer(request: Request) -> tuple[Any, Any]:
     """A model from scratch with the task's tokenizer, or both from a checkpoint (the model then as a path)."""
-    if model_name is not None:
-        from rarecot.training.checks import model_folder
-
+    if request.arguments.model_name_or_path:
         folder = model_folder(request)
         return str(folder), load_tokenizer(folder)
     task = request.spec.task

@@ -4,8 +4,6 @@ from pathlib import Path
 
 from rarecot.evaluation import records
 
-NAMES = {"sft": "NTP", "grpo": "GRPO", "star": "STaR", "reinforce": "REINFORCE"}
-
 
 def verdict(run_dir: Path) -> str:
     """For example: `greedy 51 % → 100 %, median length 1 → 50, 9 600 GRPO samples`."""
@@ -18,5 +16,5 @@ def verdict(run_dir: Path) -> str:
     what = "demonstrations" if last["stage"] == "sft" else "samples"
     return (
         f"{run_dir}: greedy {first['accuracy']:.0%} → {last['accuracy']:.0%}, median length "
-        f"{first['length_median']:g} → {last['length_median']:g}, {seen} {NAMES[last['stage']]} {what}"
+        f"{first['length_median']:g} → {last['length_median']:g}, {seen} {records.STAGE_NAMES[last['stage']]} {what}"
     )
