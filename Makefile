@@ -1,4 +1,4 @@
-# Everything runs in .venv, made on first use.   make demo | quick | test | test-all | bench | lint | seeds | controls
+# Everything runs in .venv, made on first use.   make demo | quick | seeds | controls | test | test-all | bench | lint | clean
 SHELL := /bin/bash
 PYTHON ?= python3
 # The package index torch comes from; empty: pip's own. On Linux without a GPU, PyTorch's CPU index saves 2 GB.
@@ -6,6 +6,10 @@ TORCH_INDEX ?=
 # cpu or cuda: which accelerate config the recipes are launched with.
 TORCH ?= cpu
 SEED ?= 0
+
+ifdef USE_VLLM
+$(error rollouts by vLLM are not part of this version yet; leave USE_VLLM out)
+endif
 
 BIN := .venv/bin
 # accelerate would pick the same and warn about it.

@@ -61,6 +61,7 @@ def test_good_requests_pass(checkpoint):
         ("sft", ["--max_length", "80"], ["max_length is 80", "need 103"]),
         ("sft", ["--max_steps", "-1"], ["Set max_steps"]),
         ("sft", ["--num_heads", "3"], ["not divisible"]),
+        ("sft", ["--num_heads", "0"], ["num_heads is 0"]),
         ("sft", ["--model_type", "lama"], ["did you mean 'llama'"]),
         ("sft", ["--eval_n", "5000"], ["test split has 1024"]),
         ("sft", ["--eval_every", "0"], ["eval_every"]),

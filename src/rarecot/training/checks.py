@@ -61,14 +61,14 @@ def _sft(request: Any) -> list[str]:
         return problems + (
             checkpoints.misfits(folder, request.spec.to_mapping(), request.spec.task) if folder else _missing(name)
         )
-    if arguments.hidden_size % arguments.num_heads:
+    for key in ("num_layers", "hidden_size", "num_heads", "intermediate_size"):
+        if getattr(arguments, key) < 1:
+            problems.append(f"{key} is {getattr(arguments, key)}: it must be 1 or more.")
+    if arguments.num_heads >= 1 and arguments.hidden_size % arguments.num_heads:
         problems.append(
             f"hidden_size {arguments.hidden_size} is not divisible by num_heads {arguments.num_heads}: heads share the "
             f"width equally. Change one of them."
         )
-    for key in ("num_layers", "hidden_size", "num_heads", "intermediate_size"):
-        if getattr(arguments, key) < 1:
-            problems.append(f"{key} is {getattr(arguments, key)}: it must be 1 or more.")
     if 0 < arguments.max_positions < needed:
         problems.append(
             checkpoints.too_long(task, needed, arguments.max_positions, "Raise max_positions, or leave it at 0")
@@ -102,9 +102,10 @@ def _sampling(request: Any) -> list[str]:
     temperature = request.trainer_value("temperature")
     if not isinstance(temperature, int | float) or temperature <= 0:
         problems.append(f"temperature is {temperature!r}: rollouts are sampled, so it must be a positive number.")
-    for key, known in (("loss_type", tuple(LOSS_NORMALISATION)), ("scale_rewards", ("group", "batch", "none"))):
+    choices = {"loss_type": list(LOSS_NORMALISATION), "scale_rewards": ["group", "batch", "none", "true", "false"]}
+    for key, known in choices.items():
         value = str(request.trainer_value(key)).lower()
-        if value not in (*known, "true", "false"):
+        if value not in known:
             problems.append(f"{key} is '{value}'{nearest(value, known)} It must be one of {', '.join(known)}.")
     return problems
 

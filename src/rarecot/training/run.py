@@ -25,7 +25,16 @@ PACKAGES = ("rarecot", "torch", "transformers", "trl", "accelerate", "datasets",
 
 # These do not change what a run computes, so a resumed run may differ in them.
 _FREE = {
-    *("run_dir", "move_aside", "output_dir", "run_name", "mixture", "eval_batch_size", "split_by_length"),
+    *(
+        "run_dir",
+        "move_aside",
+        "output_dir",
+        "run_name",
+        "mixture",
+        "model_name_or_path",
+        "eval_batch_size",
+        "split_by_length",
+    ),
     *("disable_tqdm", "report_to", "save_total_limit", "dataloader_num_workers", "log_completions"),
     *("logging_dir", "logging_steps", "logging_strategy", "logging_first_step"),
 }
@@ -98,7 +107,7 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
     mixture = load(source) if source.is_dir() else build(request.spec)
     flat = _plain({**asdict(request.arguments), **resolved, **request.spec.to_mapping(), "seed": request.seed})
     if (start := model_folder(request)) is not None:
-        flat["starts_from"] = str(start)
+        flat["starts_from"] = os.path.relpath(start, request.run_dir)
     run = Run(request.run_dir, request, mixture, is_main)
     if is_main:
         changes = _changes(request, flat, mixture)

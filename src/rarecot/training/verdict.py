@@ -6,12 +6,17 @@ from rarecot.evaluation import records
 
 
 def verdict(run_dir: Path) -> str:
-    """For example: `greedy 51 % → 100 %, median length 1 → 50, 9 600 GRPO samples`."""
+    """For example: `greedy 51 % → 100 %, median length 1 → 50, 9 600 GRPO samples`.
+
+    An RL stage is held against the last evaluation of next-token prediction, which asked the same problems; a stage
+    without one before it against its own first.
+    """
     greedy = [r for r in records.read(run_dir) if r["decoding"] == "greedy" and r["split"] == "test"]
     if not greedy:
         return f"{run_dir}: nothing was evaluated."
     last = greedy[-1]
-    first = next(r for r in greedy if r["stage"] == last["stage"])
+    before = [r for r in greedy if r["stage"] == "sft" != last["stage"]]
+    first = before[-1] if before else next(r for r in greedy if r["stage"] == last["stage"])
     seen = f"{last['sequences_seen']:,}".replace(",", " ")
     what = "demonstrations" if last["stage"] == "sft" else "samples"
     return (
