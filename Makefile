@@ -3,8 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 # The package index torch comes from; empty: pip's own. On Linux without a GPU, PyTorch's CPU index saves 2 GB.
 TORCH_INDEX ?=
-# cpu or cuda: which accelerate config the recipes are launched with.
-TORCH ?= cpu
+# cpu: do not use a GPU that is there. Otherwise it is used.
+TORCH ?=
 SEED ?= 0
 
 ifdef USE_VLLM
@@ -12,36 +12,38 @@ $(error rollouts by vLLM are not part of this version yet; leave USE_VLLM out)
 endif
 
 BIN := .venv/bin
-# accelerate would pick the same and warn about it.
-export OMP_NUM_THREADS ?= $(shell getconf _NPROCESSORS_ONLN)
-LAUNCH := $(BIN)/accelerate launch --config_file recipes/accelerate/$(TORCH).yaml
+ifeq ($(TORCH),cpu)
+export ACCELERATE_USE_CPU := true
+endif
+# One process needs no launcher; `accelerate launch recipes/…` is for several, and costs seconds of start-up.
+RUN := $(BIN)/python
 INSTALLED := .venv/.installed
 
 .PHONY: demo quick seeds controls test test-all bench lint clean
 
 demo: $(INSTALLED)  ## the headline: d = 50, p_cot = 0.25, NTP then GRPO, then the report
-	$(LAUNCH) recipes/sft.py --config recipes/parity/headline/sft.yaml --seed $(SEED) --move_aside true
-	$(LAUNCH) recipes/grpo.py --config recipes/parity/headline/grpo.yaml --seed $(SEED)
+	$(RUN) recipes/sft.py --config recipes/parity/headline/sft.yaml --seed $(SEED) --move_aside true
+	$(RUN) recipes/grpo.py --config recipes/parity/headline/grpo.yaml --seed $(SEED)
 	$(BIN)/python eval/report.py runs/parity-headline
 
 quick: $(INSTALLED)  ## the headline in small: d = 20
-	$(LAUNCH) recipes/sft.py --config recipes/parity/quick/sft.yaml --seed $(SEED) --move_aside true
-	$(LAUNCH) recipes/grpo.py --config recipes/parity/quick/grpo.yaml --seed $(SEED)
+	$(RUN) recipes/sft.py --config recipes/parity/quick/sft.yaml --seed $(SEED) --move_aside true
+	$(RUN) recipes/grpo.py --config recipes/parity/quick/grpo.yaml --seed $(SEED)
 	$(BIN)/python eval/report.py runs/parity-quick
 
 seeds: $(INSTALLED)  ## the headline three times; the table of the README
 	for seed in 0 1 2; do \
 	  for stage in sft grpo; do \
-	    $(LAUNCH) recipes/$$stage.py --config recipes/parity/headline/$$stage.yaml \
+	    $(RUN) recipes/$$stage.py --config recipes/parity/headline/$$stage.yaml \
 	      --seed $$seed --run_dir runs/parity-headline-seed$$seed || exit; \
 	  done; \
 	done
 	$(BIN)/python eval/report.py runs/parity-headline-seed{0,1,2} --out runs/parity-headline-seeds
 
 controls: $(INSTALLED)  ## p_cot = 0.5 generalises by NTP alone; p_cot = 0 never does
-	$(LAUNCH) recipes/sft.py --config recipes/parity/control-half/sft.yaml
-	$(LAUNCH) recipes/sft.py --config recipes/parity/control-zero/sft.yaml
-	$(LAUNCH) recipes/grpo.py --config recipes/parity/control-zero/grpo.yaml
+	$(RUN) recipes/sft.py --config recipes/parity/control-half/sft.yaml
+	$(RUN) recipes/sft.py --config recipes/parity/control-zero/sft.yaml
+	$(RUN) recipes/grpo.py --config recipes/parity/control-zero/grpo.yaml
 	$(BIN)/python eval/report.py runs/parity-control-{half,zero} --out runs/parity-controls
 
 test: $(INSTALLED)  ## under three minutes
