@@ -257,6 +257,17 @@ def test_a_run_by_epochs_is_not_finished_before_its_end(tmp_path):
 
 
 @pytest.mark.slow
+def test_bench_takes_turns(tmp_path):
+    result = run_command("python", "eval/bench.py", "--steps", "8", "--rounds", "5", "--json", tmp_path / "rows.json")
+    assert result.returncode == 0, result.stderr
+    rows = json.loads((tmp_path / "rows.json").read_text())
+    assert [row["name"] for row in rows] == ["ntp_step", "grpo_round"]
+    for row in rows:
+        assert {"name", "ours", "other", "ratio", "target", "unit", "repeats"} <= set(row)
+        assert row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
+
+
+@pytest.mark.slow
 def test_quick_shows_the_paper(tmp_path):
     """d = 20 by the real recipes: a coin flip at length 1 after NTP, everything right at length 20 after GRPO."""
     for stage in ("sft", "grpo"):

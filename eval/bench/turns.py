@@ -11,7 +11,6 @@ import hand_loop
 import numpy as np
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from rarecot import checkpoints
 from rarecot.training import grpo, session, sft
 from rarecot.training.arguments import parse
 from rarecot.training.length_split import split_by_length
@@ -64,10 +63,10 @@ def headline(steps: int, rounds: int, with_grpo: bool) -> Iterator[dict[str, Any
             yield _grpo(folder, rounds, model, tokenizer)
 
 
-def _request(stage: str, folder: str, steps: int) -> Any:
+def _request(stage: str, folder: str, steps: int, *more: str) -> Any:
     config = ROOT / "recipes" / "parity" / "headline" / f"{stage}.yaml"
     words = ["--config", str(config), "--run_dir", folder, "--max_steps", str(steps), "--save_strategy", "no"]
-    return parse(stage, "", words)
+    return parse(stage, "", [*words, *more])
 
 
 def _ntp(folder: str, steps: int) -> tuple[dict[str, Any], Any, Any]:
@@ -82,11 +81,10 @@ def _ntp(folder: str, steps: int) -> tuple[dict[str, Any], Any, Any]:
 
 
 def _grpo(folder: str, rounds: int, model: Any, tokenizer: Any) -> dict[str, Any]:
-    start = Path(folder) / "sft" / "checkpoint-1"
+    start = Path(folder) / "start"
     model.save_pretrained(start)
     tokenizer.save_pretrained(start)
-    checkpoints.stamp(start, {})
-    request = _request("grpo", folder, rounds)
+    request = _request("grpo", folder, rounds, "--model_name_or_path", str(start))
     config = trl_config(request)
     run = open_run(request, config.to_dict())
     policy, tokenizer = grpo.model_and_tokenizer(request)
