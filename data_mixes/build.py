@@ -10,6 +10,7 @@ from pathlib import Path
 
 from rarecot.errors import ConfigError, exit_with
 from rarecot.mixtures.spec import MixtureSpec, read_mapping
+from rarecot.quiet import quiet
 
 
 def main() -> None:
@@ -25,6 +26,7 @@ def main() -> None:
     from rarecot.mixtures.build import build
     from rarecot.mixtures.show import show
 
+    quiet()
     mixture = build(spec)
     mixture.save(args.out)
     manifest = mixture.manifest

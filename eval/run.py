@@ -9,7 +9,6 @@ started again. One model's records are printed as JSON lines.
 
 import argparse
 import json
-import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from rarecot.checkpoints import misfits, resolve
 from rarecot.errors import ConfigError, exit_with
 from rarecot.evaluation.suite import Suite, read_suite
 from rarecot.mixtures.spec import spec_of_manifest
+from rarecot.quiet import quiet
 
 
 def main() -> None:
@@ -38,12 +38,12 @@ def main() -> None:
     if args.run and spec and spec.task != spec_of_manifest(args.run).task:
         raise ConfigError([f"{args.suite} asks about {spec.task}, but {args.run} was trained on another task."])
 
-    logging.getLogger("transformers").setLevel(logging.ERROR)
     from rarecot.evaluation import over_training as over
     from rarecot.evaluation.harness import evaluate
     from rarecot.mixtures.build import build
     from rarecot.sampling import HfSampler
 
+    quiet()
     if args.run:
         for folder, made in over.evaluate_run(args.run, suite, args.batch_size):
             print(folder, *(f"{r['decoding']} {r['accuracy']:.1%} long {r['long_share']:.1%}" for r in made), sep="  ")

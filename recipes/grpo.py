@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from rarecot.errors import exit_with
+from rarecot.quiet import quiet
 from rarecot.training import arguments, checks
 
 
@@ -26,7 +27,7 @@ def main() -> None:
     from rarecot.training.trl_config import trl_config
     from rarecot.training.verdict import verdict
 
-    session.quiet()
+    quiet()
     config = trl_config(request)
     run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
     if not session.report_complete(run):

@@ -5,6 +5,7 @@ accelerate launch --config_file recipes/accelerate/cpu.yaml recipes/sft.py --con
 """
 
 from rarecot.errors import exit_with
+from rarecot.quiet import quiet
 from rarecot.training import arguments
 
 
@@ -16,7 +17,7 @@ def main() -> None:
     from rarecot.training.trl_config import trl_config
     from rarecot.training.verdict import verdict
 
-    session.quiet()
+    quiet()
     config = trl_config(request)
     run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
     if not session.report_complete(run):

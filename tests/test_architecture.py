@@ -21,7 +21,7 @@ ALLOWED = {
     "training": {"evaluation", "sampling", "mixtures", "rewards", "tasks"},
     "report": {"evaluation", "theory"},
 }
-LEAVES = {"errors", "types", "parsing", "rendering", "checkpoints"}
+LEAVES = {"errors", "quiet", "types", "parsing", "rendering", "checkpoints"}
 # package → rooms (or leaves) that may import it when they are imported themselves
 OWNERS = {
     "vllm": set(),

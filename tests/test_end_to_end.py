@@ -150,6 +150,7 @@ def test_evaluate_one_model(run_dir):
     suite = ROOT / "eval/suites/parity-tiny.yaml"
     result = run_command("python", "eval/run.py", "--model", run_dir / "grpo", "--suite", suite)
     assert result.returncode == 0, result.stderr
+    assert result.stderr == ""  # no bars, no warnings
     made = [json.loads(line) for line in result.stdout.splitlines()]
     assert [(r["temperature"], r["n"]) for r in made] == [(0.0, 16), (0.7, 64), (1.0, 64)]
 
@@ -198,6 +199,7 @@ def test_build_command(tmp_path):
     result = run_command(*command)
     assert result.returncode == 0, result.stderr
     assert "⟦<eos>⟧" in result.stdout
+    assert result.stderr == ""
     assert json.loads((tmp_path / "mix" / "manifest.json").read_text())["n_long"] == 8
     again = run_command(*command)
     assert again.returncode == 2

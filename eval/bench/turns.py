@@ -11,7 +11,8 @@ import hand_loop
 import numpy as np
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
-from rarecot.training import grpo, session, sft
+from rarecot.quiet import quiet
+from rarecot.training import grpo, sft
 from rarecot.training.arguments import parse
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import open_run
@@ -55,7 +56,7 @@ class Turns(TrainerCallback):
 
 def headline(steps: int, rounds: int, with_grpo: bool) -> Iterator[dict[str, Any]]:
     """The rows `ntp_step` and `grpo_round`, on the headline's model and mixture (d = 50)."""
-    session.quiet()
+    quiet()
     with tempfile.TemporaryDirectory() as folder:
         row, model, tokenizer = _ntp(folder, steps)
         yield row

@@ -73,3 +73,11 @@ def test_training_mode_is_restored(tiny_model, tokenizer, prompt_ids):
     tiny_model.train()
     HfSampler(tiny_model, tokenizer).sample(prompt_ids[:1], SamplingParams(1))
     assert tiny_model.training
+
+
+def test_a_models_own_generation_settings_do_not_bend_the_policy(tiny_model, tokenizer, prompt_ids):
+    sampler, params = HfSampler(tiny_model, tokenizer), SamplingParams(10, temperature=1.0, seed=5)
+    plain = sampler.sample(prompt_ids, params), sampler.sample(prompt_ids, SamplingParams(10))
+    settings = tiny_model.generation_config
+    settings.do_sample, settings.top_k, settings.top_p, settings.repetition_penalty = True, 1, 0.1, 5.0
+    assert (sampler.sample(prompt_ids, params), sampler.sample(prompt_ids, SamplingParams(10))) == plain

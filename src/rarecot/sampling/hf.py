@@ -11,15 +11,8 @@ from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids
 from rarecot.types import Completion
 
 # What a model's own generation_config.json may set, and what would make the samples no longer the policy's.
-NEUTRAL = {
-    "top_k": 0,
-    "top_p": 1.0,
-    "typical_p": 1.0,
-    "epsilon_cutoff": 0.0,
-    "eta_cutoff": 0.0,
-    "repetition_penalty": 1.0,
-    "no_repeat_ngram_size": 0,
-}
+NEUTRAL = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
+NEUTRAL_SAMPLING = {"top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0}
 FIRST_CHUNK = 4  # tokens; short answers end within it, then only the unfinished rows go on
 
 
@@ -91,7 +84,7 @@ class HfSampler:
         return eos_ids(self.model, self.tokenizer)
 
     def _generation_config(self, params: SamplingParams, max_new_tokens: int) -> GenerationConfig:
-        how = {"do_sample": True, "temperature": params.temperature}
+        how = {"do_sample": True, "temperature": params.temperature, **NEUTRAL_SAMPLING}
         return GenerationConfig(
             max_new_tokens=max_new_tokens,
             pad_token_id=self.tokenizer.pad_token_id,

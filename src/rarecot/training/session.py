@@ -1,14 +1,9 @@
-"""What the trainers of all stages share: quiet libraries, a progress line, stamped checkpoints, resuming."""
+"""What the trainers of all stages share: a progress line, stamped checkpoints, resuming."""
 
-import logging
-import os
-import warnings
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import datasets
-import transformers
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, TrainerCallback
 
 from rarecot.evaluation.callback import EvaluationCallback, progress
@@ -18,18 +13,6 @@ from rarecot.evaluation.suite import Suite
 from rarecot.rendering import fingerprint
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import Run
-
-
-def quiet() -> None:
-    """Let the libraries speak only of errors: what a run has to say is its progress line and its records."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-    datasets.utils.logging.set_verbosity_error()
-    datasets.disable_progress_bars()
-    logging.getLogger("accelerate").setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore", category=FutureWarning, module="(trl|transformers)")
-    warnings.filterwarnings("ignore", message=".*pin_memory.*")
 
 
 class ProgressLine(ProgressCallback):
