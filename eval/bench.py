@@ -1,9 +1,9 @@
-"""Ratios, measured side by side in one process: ours against a hand-written loop.
+"""Ratios, measured side by side in one process: ours against a hand-written loop, and one sampler against the other.
 
-    python eval/bench.py [--rows ntp_step,grpo_round] [--json OUT] [--steps 200]
+    python eval/bench.py [--rows ntp_step,grpo_round,sampler_tiny,sampler_135m] [--json OUT] [--steps 200]
 
 Ours and the other take turns, one step each, so that a machine whose speed drifts slows both. A ratio is the median over
-the turns, with the range that holds the middle 80 % of them.
+the turns, with the range that holds the middle 80 % of them. The sampler rows need vLLM; "ours" is what `auto` picked.
 """
 
 import argparse
@@ -12,34 +12,46 @@ import sys
 from pathlib import Path
 
 from rarecot.errors import ConfigError, exit_with
+from rarecot.sampling.vllm import support
 
-ROWS = {"ntp_step": 1.5, "grpo_round": 2.0}  # name → largest ratio that we promise
+# name → largest ratio that we promise
+ROWS = {"ntp_step": 1.5, "grpo_round": 2.0, "sampler_tiny": 1.0, "sampler_135m": 1.0}
+LOOPS = ("ntp_step", "grpo_round")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", default=",".join(ROWS), help="comma-separated")
+    parser.add_argument("--rows", default=",".join(LOOPS), help=f"comma-separated, of {', '.join(ROWS)}")
     parser.add_argument("--json", type=Path, help="also write the rows here")
     parser.add_argument("--steps", type=int, default=200, help="NTP steps (GRPO starts from the model they make)")
-    parser.add_argument("--rounds", type=int, default=12, help="GRPO rounds")
+    parser.add_argument("--rounds", type=int, default=12, help="GRPO rounds; also how often the samplers take turns")
     args = parser.parse_args()
     wanted = args.rows.split(",")
     if unknown := sorted(set(wanted) - set(ROWS)):
         raise ConfigError([f"no row named {', '.join(unknown)}. Known: {', '.join(ROWS)}."])
 
+    with_samplers = [name.removeprefix("sampler_") for name in wanted if name not in LOOPS]
+    if with_samplers:
+        if problems := support.problems():
+            raise ConfigError(problems)
+        support.prepare_environment()
     sys.path.insert(0, str(Path(__file__).with_name("bench")))
-    import turns
+    rows = []
+    if set(LOOPS) & set(wanted):
+        import turns
 
-    rows = [
-        {**row, "target": ROWS[row["name"]]}
-        for row in turns.headline(args.steps, args.rounds, with_grpo="grpo_round" in wanted)
-        if row["name"] in wanted
-    ]
+        rows += turns.headline(args.steps, args.rounds, with_grpo="grpo_round" in wanted)
+    if with_samplers:
+        import samplers
+
+        rows += samplers.rows(with_samplers, args.rounds)
+    rows = [{**row, "target": ROWS[row["name"]]} for row in rows if row["name"] in wanted]
     for row in rows:
         low, high = row["ratio_range"]
         print(
-            f"{row['name']:<12} ours {row['ours']:.3f} {row['unit']}  hand {row['other']:.3f}  "
+            f"{row['name']:<12} ours {row['ours']:.3f} {row['unit']}  other {row['other']:.3f}  "
             f"ratio {row['ratio']:.2f} [{low:.2f}, {high:.2f}]  promised ≤ {row['target']}  ({row['repeats']} turns)"
+            + (f"  {row['tokens_per_second']}, auto picked {row['picked']}" if "picked" in row else "")
         )
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2) + "\n")

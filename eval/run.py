@@ -17,6 +17,8 @@ from rarecot.errors import ConfigError, exit_with
 from rarecot.evaluation.suite import Suite, read_suite
 from rarecot.mixtures.spec import spec_of_manifest
 from rarecot.quiet import quiet
+from rarecot.sampling import BACKENDS, Samplers
+from rarecot.sampling.vllm import support
 
 
 def main() -> None:
@@ -25,7 +27,7 @@ def main() -> None:
     target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
     target.add_argument("--model", type=Path, help="a checkpoint folder")
     parser.add_argument("--suite", type=Path, help="what to evaluate; a run's own problems by default")
-    parser.add_argument("--backend", choices=("auto", "transformers"), default="auto")
+    parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: vLLM where it is here and pays")
     parser.add_argument("--batch_size", type=int, default=256, help="sequences decoded together")
     args = parser.parse_args()
     suite, spec = read_suite(args.suite) if args.suite else (Suite(), None)
@@ -38,21 +40,23 @@ def main() -> None:
     if args.run and spec and spec.task != spec_of_manifest(args.run).task:
         raise ConfigError([f"{args.suite} asks about {spec.task}, but {args.run} was trained on another task."])
 
+    samplers = Samplers(args.backend, args.batch_size)
+    support.prepare_environment()
+
     from rarecot.evaluation import over_training as over
     from rarecot.evaluation.harness import evaluate
     from rarecot.mixtures.build import build
-    from rarecot.sampling import HfSampler
 
     quiet()
     if args.run:
-        for folder, made in over.evaluate_run(args.run, suite, args.batch_size):
+        for folder, made in over.evaluate_run(args.run, suite, samplers):
             print(folder, *(f"{r['decoding']} {r['accuracy']:.1%} long {r['long_share']:.1%}" for r in made), sep="  ")
         return
-    model, tokenizer = over.load_model(folder)
     suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens, seed=max(suite.seed, 0))
     rows = over.rows_for(build(spec), suite)
+    sampler, tokenizer = samplers.open(folder, spec.task.prompt_tokens + suite.max_new_tokens)
     for temperature in suite.temperatures:
-        record, _ = evaluate(HfSampler(model, tokenizer, args.batch_size), tokenizer, rows, suite, temperature)
+        record, _ = evaluate(sampler, tokenizer, rows, suite, temperature)
         print(json.dumps(record))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rarecot.errors import exit_with
 from rarecot.quiet import quiet
-from rarecot.training import arguments, checks
+from rarecot.training import arguments, checks, environment
 
 
 def main() -> None:
@@ -21,6 +21,8 @@ def main() -> None:
         first = subprocess.run([sys.executable, Path(__file__).with_name("sft.py")])
         if first.returncode:
             sys.exit(first.returncode)
+
+    environment.prepare(request)
 
     from rarecot.training import grpo, session
     from rarecot.training.run import open_run
@@ -31,6 +33,7 @@ def main() -> None:
     config = trl_config(request)
     run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
     if not session.report_complete(run):
+        grpo.preflight(run, config)
         model, tokenizer = grpo.model_and_tokenizer(request)
         trainer = grpo.make_trainer(run, config, model, tokenizer, run.mixture)
         session.train(run, trainer, tokenizer, constants=grpo.constants(config))

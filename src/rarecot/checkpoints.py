@@ -1,6 +1,7 @@
 """Which checkpoint folders are whole, what they were trained on, and whether they fit a mixture."""
 
 import json
+import math
 import re
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,45 @@ def resolve(path: Path) -> Path | None:
         in_a_run = (path.resolve().parents[1] / "records.jsonl").is_file()
         return None if in_a_run and read_stamp(path) is None else path
     return newest(path)
+
+
+def shape(folder: Path) -> dict[str, int]:
+    """Sizes from a model's config.json: `layers`, `hidden`, `head_dim`, and `kv_width` (keys of all heads)."""
+    config = json.loads((folder / "config.json").read_text())
+
+    def first(*names: str) -> int | None:
+        return next((config[name] for name in names if config.get(name) is not None), None)
+
+    heads = first("num_attention_heads", "n_head") or 1
+    hidden = first("hidden_size", "n_embd") or 0
+    head_dim = first("head_dim") or hidden // heads
+    return {
+        "layers": first("num_hidden_layers", "n_layer") or 0,
+        "hidden": hidden,
+        "head_dim": head_dim,
+        "kv_width": (first("num_key_value_heads") or heads) * head_dim,
+    }
+
+
+def parameter_shapes(folder: Path) -> dict[str, list[int]]:
+    """Name → shape of the parameters in a model's safetensors files, read from their headers alone."""
+    shapes = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with path.open("rb") as file:
+            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        shapes |= {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+    return shapes
+
+
+def parameter_names(folder: Path) -> set[str]:
+    """The parameters that a model computes with; a head that is stored as the embedding it shares counts."""
+    tied = json.loads((folder / "config.json").read_text()).get("tie_word_embeddings", False)
+    return set(parameter_shapes(folder)) | ({"lm_head.weight"} if tied else set())
+
+
+def parameters(folder: Path) -> int:
+    """How many parameters a model folder holds."""
+    return sum(math.prod(shape) for shape in parameter_shapes(folder).values())
 
 
 def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:

@@ -20,6 +20,10 @@ class ConfigError(ValueError):
         super().__init__("\n".join(f"  {i}. {text}" for i, text in enumerate(self.problems, 1)))
 
 
+class RunError(RuntimeError):
+    """A run that cannot go on, for a reason that its message explains to the user: no traceback is needed."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """`"; did you mean 'p_cot'?"`, or an empty string when nothing known is close to `name`."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
@@ -27,7 +31,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def exit_with(main: Callable[[], None]) -> None:
-    """Run an entry script; a `ConfigError` becomes a numbered list on stderr and exit code 2."""
+    """Run an entry script; a `ConfigError` becomes a numbered list on stderr and exit code 2, a `RunError` its message and
+    exit code 1."""
     try:
         main()
     except ConfigError as error:
@@ -35,3 +40,6 @@ def exit_with(main: Callable[[], None]) -> None:
         noun = "problem" if count == 1 else f"{count} problems"
         print(f"\nNothing was run, because of {'this' if count == 1 else 'these'} {noun}:\n{error}\n", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
+    except RunError as error:
+        print(f"\nThe run stopped: {error}\n", file=sys.stderr)
+        sys.exit(EXIT_FAILED)

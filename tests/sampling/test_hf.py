@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from rarecot.rendering import render_prompts
-from rarecot.sampling import HfSampler, SamplingParams
+from rarecot.sampling import SamplingParams
 from rarecot.sampling import hf as hf_module
+from rarecot.sampling.hf import HfSampler
 
 PROMPTS = ["0110=", "01=", "1=", "111111=", "0=", "1010="]
 

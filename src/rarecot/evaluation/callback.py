@@ -1,12 +1,13 @@
 """The harness during training: a callback that evaluates at the first step, at regular ones, and at the last."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from transformers import TrainerCallback
 
 from rarecot.evaluation.harness import Harness
-from rarecot.sampling import HfSampler
+from rarecot.sampling import Sampler
 
 
 def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, int]:
@@ -45,14 +46,14 @@ class EvaluationCallback(TrainerCallback):
         harness: of the stage.
         last: of the stage's last step, with more problems.
         every: optimizer steps between evaluations.
-        batch_size: sequences decoded together.
+        sampler_for: the model in training → its sampler. Called on every rank, as it may take part in a collective.
         epoch_rows: see `progress`.
     """
 
     harness: Harness
     last: Harness
     every: int
-    batch_size: int
+    sampler_for: Callable[[Any], Sampler]
     epoch_rows: int | None = None
     latest: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -65,10 +66,9 @@ class EvaluationCallback(TrainerCallback):
             self._evaluate(args, state, model)
 
     def _evaluate(self, args: Any, state: Any, model: Any) -> None:
+        sampler = self.sampler_for(getattr(model, "module", model))  # DDP wraps the model that generates
         if not state.is_world_process_zero:
             return
-        model = getattr(model, "module", model)  # DDP wraps the model that generates
         harness = self.last if state.global_step == state.max_steps else self.harness
-        sampler = HfSampler(model, harness.tokenizer, self.batch_size)
         for record in harness.measure(sampler, progress(args, state, self.epoch_rows)):
             self.latest[record["decoding"]] = record

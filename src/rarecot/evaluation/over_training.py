@@ -1,7 +1,7 @@
 """The harness after training: every checkpoint of a run, skipping what has been measured."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,7 @@ from rarecot.evaluation.harness import Harness
 from rarecot.evaluation.suite import Suite
 from rarecot.mixtures.build import Mixture, build
 from rarecot.mixtures.spec import MANIFEST, spec_of_manifest
-from rarecot.sampling import HfSampler
-
-Load = Callable[[Path], tuple[Any, Any]]
-
-
-def load_model(folder: Path) -> tuple[Any, Any]:
-    """A checkpoint's model, in the precision it was saved in, and its tokenizer."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = AutoModelForCausalLM.from_pretrained(folder).to(device)
-    return model, AutoTokenizer.from_pretrained(folder, padding_side="left")
+from rarecot.sampling import Samplers
 
 
 def rows_for(mixture: Mixture, suite: Suite) -> dict[str, list[str]]:
@@ -40,16 +28,13 @@ def rows_for(mixture: Mixture, suite: Suite) -> dict[str, list[str]]:
     return split[: suite.n]
 
 
-def evaluate_run(
-    run_dir: Path, suite: Suite, batch_size: int, load: Load = load_model
-) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+def evaluate_run(run_dir: Path, suite: Suite, samplers: Samplers) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
     """Evaluate every complete checkpoint of a run that has no record for this suite.
 
     Args:
         run_dir: the run.
         suite: what to evaluate.
-        batch_size: sequences decoded together.
-        load: checkpoint folder → model and tokenizer.
+        samplers: opens its checkpoints.
 
     Yields:
         Each checkpoint that was not measured yet, with its new records.
@@ -82,5 +67,5 @@ def evaluate_run(
             append=lambda record: records.append(run_dir, record),
         )
         if harness.missing(stamp["progress"]["step"]):
-            model, harness.tokenizer = load(folder)
-            yield folder, harness.measure(HfSampler(model, harness.tokenizer, batch_size), stamp["progress"])
+            sampler, harness.tokenizer = samplers.open(folder, spec.task.prompt_tokens + suite.max_new_tokens)
+            yield folder, harness.measure(sampler, stamp["progress"])

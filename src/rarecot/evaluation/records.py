@@ -48,6 +48,12 @@ FIELDS: dict[str, str] = {
     "loss_normalisation": "RL only: how the loss weighs tokens and sequences",
     "dead_group_share": "rollouts only: share of prompts whose responses all got the same reward",
     "reward_mean": "rollouts only: mean total reward",
+    "log_ratio_mean_long": "vLLM rollouts only: mean of log π_trainer − log π_sampler over the long responses' tokens",
+    "log_ratio_max_long": "the same: largest absolute value",
+    "is_cut_share_long": "the same: share of tokens whose importance ratio was cut at its bound",
+    "log_ratio_mean_short": "the same three, of the short responses",
+    "log_ratio_max_short": "the same",
+    "is_cut_share_short": "the same",
     "seconds": "wall time of the evaluation",
 }
 

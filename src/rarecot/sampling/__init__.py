@@ -1,6 +1,6 @@
-"""Samplers: prompts as token ids in, completions out."""
+"""Samplers: prompts as token ids in, completions out. `hf` and `vllm` hold the two implementations."""
 
 from rarecot.sampling.base import Sampler, SamplingParams, completion_from_ids, eos_ids
-from rarecot.sampling.hf import HfSampler
+from rarecot.sampling.choose import BACKENDS, Samplers, choose
 
-__all__ = ["HfSampler", "Sampler", "SamplingParams", "completion_from_ids", "eos_ids"]
+__all__ = ["BACKENDS", "Sampler", "Samplers", "SamplingParams", "choose", "completion_from_ids", "eos_ids"]

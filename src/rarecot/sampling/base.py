@@ -34,9 +34,14 @@ class Sampler(Protocol):
         """For each of the B prompts, `params.n` completions, in order."""
 
 
-def eos_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Every id that ends a response: the tokenizer's and those of the model's generation config, as TRL has it."""
-    configured = model.generation_config.eos_token_id
+def eos_ids(generation_config: Any, tokenizer: Any) -> list[int]:
+    """Every id that ends a response: the tokenizer's and those of the model's generation config, as TRL has it.
+
+    Args:
+        generation_config: transformers' `GenerationConfig` of the model, or None.
+        tokenizer: the model's.
+    """
+    configured = generation_config.eos_token_id if generation_config is not None else None
     listed = configured if isinstance(configured, list) else [configured]
     return sorted({tokenizer.eos_token_id, *listed} - {None})
 

@@ -81,7 +81,7 @@ class HfSampler:
         ]
 
     def _eos(self) -> list[int]:
-        return eos_ids(self.model, self.tokenizer)
+        return eos_ids(self.model.generation_config, self.tokenizer)
 
     def _generation_config(self, params: SamplingParams, max_new_tokens: int) -> GenerationConfig:
         how = {"do_sample": True, "temperature": params.temperature, **NEUTRAL_SAMPLING}
@@ -89,7 +89,7 @@ class HfSampler:
             max_new_tokens=max_new_tokens,
             pad_token_id=self.tokenizer.pad_token_id,
             bos_token_id=self.tokenizer.bos_token_id,
-            eos_token_id=self._eos(),
+            eos_token_id=self._eos() or None,
             return_dict_in_generate=True,
             output_logits=params.logprobs,
             use_cache=True,

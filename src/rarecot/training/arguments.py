@@ -70,6 +70,23 @@ class GrpoArguments(RunArguments):
     allow_truncation: bool = _option(
         False, "accept a max_completion_length that cuts long demonstrations off (they are then never rewarded)"
     )
+    eval_backend: Literal["auto", "transformers", "vllm"] = _option(
+        "auto", "what samples in evaluation; auto: the rollouts' vLLM where there is one and the model is large enough"
+    )
+    vllm_dtype: Literal["auto", "float32", "bfloat16", "float16"] = _option(
+        "auto", "data type of vLLM's weights and computation; auto: that of training (bfloat16 with bf16, else float32)"
+    )
+    vllm_enforce_eager: Literal["auto", "true", "false"] = _option(
+        "auto", "do not compile in vLLM (slower tokens, faster start); auto: on a CPU"
+    )
+    sync_check_every: int = _option(
+        10, "weight syncs between checks that vLLM generates with the trained weights; the first two always; 0: never"
+    )
+    sync_tolerance: float = _option(
+        0.0, "largest difference in log-probability (nats) that the sync check accepts; 0: what the data type explains"
+    )
+    vllm_request_timeout: int = _option(1800, "seconds that one answer of a vLLM server may take")
+    vllm_server_log: str = _option("", "log of the vLLM server, shown when it fails; empty: RUN_DIR/server.log")
 
 
 ARGUMENTS: dict[str, type[RunArguments]] = {"sft": SftArguments, "grpo": GrpoArguments}
@@ -116,8 +133,19 @@ class Request:
         """Folder of this stage's checkpoints."""
         return self.run_dir / self.stage
 
+    @property
+    def use_vllm(self) -> bool:
+        """Whether rollouts come from vLLM."""
+        return "use_vllm" in trainer_options(self.stage) and self.trainer_value("use_vllm") is True
+
+    @property
+    def tokens_needed(self) -> int:
+        """The longest prompt and response together, in tokens, that RL can produce."""
+        limit = self.trainer_value("max_completion_length")
+        return self.spec.task.prompt_tokens + (limit if isinstance(limit, int) else 0)
+
     def trainer_value(self, key: str) -> Any:
-        """What TRL's option will be, as far as can be said without TRL: asked for, or the default in its source.
+        """What TRL's option will be, as far as can be said without TRL: asked for, our default, or that in its source.
         Words from the command line are read like YAML scalars."""
         if key in self.from_command_line:
             words = self.from_command_line[key]

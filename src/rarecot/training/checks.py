@@ -7,6 +7,7 @@ from typing import Any
 from rarecot import checkpoints
 from rarecot.errors import nearest
 from rarecot.rewards import REWARDS
+from rarecot.sampling.vllm import support
 from rarecot.training.losses import LOSS_NORMALISATION
 
 
@@ -77,7 +78,7 @@ def _sft(request: Any) -> list[str]:
 
 
 def _grpo(request: Any) -> list[str]:
-    problems = _rewards(request) + _truncation(request) + _batches(request) + _sampling(request)
+    problems = _rewards(request) + _truncation(request) + _batches(request) + _sampling(request) + _vllm(request)
     name, folder = request.arguments.model_name_or_path, model_folder(request)
     if folder is None:
         return problems if request.is_default else problems + _missing(name or str(request.run_dir / "sft"))
@@ -107,6 +108,39 @@ def _sampling(request: Any) -> list[str]:
         value = str(request.trainer_value(key)).lower()
         if value not in known:
             problems.append(f"{key} is '{value}'{nearest(value, known)} It must be one of {', '.join(known)}.")
+    return problems
+
+
+def _vllm(request: Any) -> list[str]:
+    arguments, problems = request.arguments, []
+    for key, least in (("sync_check_every", 0), ("sync_tolerance", 0), ("vllm_request_timeout", 1)):
+        if getattr(arguments, key) < least:
+            problems.append(f"{key} is {getattr(arguments, key)}: it must be {least} or more.")
+    if not request.use_vllm:
+        if arguments.eval_backend == "vllm":
+            problems.append("eval_backend is vllm, but the rollouts do not use it. Set use_vllm too.")
+        return problems
+    problems += support.problems()
+    if (folder := model_folder(request)) is not None:
+        problems += support.model_problems(folder)
+    correction = request.trainer_value("vllm_importance_sampling_mode")
+    if str(correction).startswith("sequence") and request.trainer_value("vllm_importance_sampling_correction"):
+        problems.append(
+            f"vllm_importance_sampling_mode is {correction}: a ratio over a whole sequence grows with its length, so it removes "
+            f"or shrinks long responses first, which is what this program measures. Use token_truncate or token_mask."
+        )
+    mode, modes = request.trainer_value("vllm_mode"), ("colocate", "server")
+    if mode not in modes:
+        problems.append(f"vllm_mode is '{mode}'{nearest(str(mode), modes)} It must be one of {', '.join(modes)}.")
+    given = request.trainer_value("vllm_max_model_length")
+    if isinstance(given, int) and given < request.tokens_needed:
+        problems.append(
+            f"vllm_max_model_length is {given}, but a prompt of {request.spec.task.prompt_tokens} tokens and "
+            f"max_completion_length need {request.tokens_needed}: vLLM would cut responses short. Leave it out (it is then as "
+            f"long as needed), or raise it."
+        )
+    if support.is_cpu_build() and request.trainer_value("vllm_enable_sleep_mode"):
+        problems.append("vllm_enable_sleep_mode is true: vLLM's CPU build cannot sleep. Leave it out.")
     return problems
 
 

@@ -1,23 +1,35 @@
 """GRPO with verified rewards, on TRL's `GRPOTrainer`.
 
-Differs from plain TRL in three things: rewards are bound so that unfinished responses never score and every rollout is
-recorded; the loss is computed without the padding (`length_split`); the harness runs beside it.
+Differs from plain TRL in four things: rewards are bound so that unfinished responses never score and every rollout is
+recorded; the loss is computed without the padding (`length_split`); with vLLM the weight sync is watched and the
+mismatch between sampler and trainer recorded; the harness runs beside it.
 """
 
+import contextlib
+from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import AutoModelForCausalLM
 from trl import GRPOTrainer
 
+from rarecot import checkpoints
+from rarecot.errors import ConfigError
 from rarecot.mixtures.build import Mixture
+from rarecot.rendering import render_prompts
 from rarecot.rewards import REWARDS, bind
 from rarecot.sampling import eos_ids
+from rarecot.sampling.vllm import support
+from rarecot.sampling.vllm.server import Server, misfits
+from rarecot.training import memory_plan, mismatch
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
 from rarecot.training.losses import describe
+from rarecot.training.memory_plan import available_ram
 from rarecot.training.rollouts import RolloutRecorder
 from rarecot.training.run import Run
 from rarecot.training.session import load_tokenizer
+from rarecot.training.sync_check import PROMPTS
 
 
 def model_and_tokenizer(request: Request) -> tuple[Any, Any]:
@@ -31,15 +43,91 @@ def constants(config: Any) -> dict[str, Any]:
     return {"loss_normalisation": describe(config.loss_type, config.scale_rewards)}
 
 
+class RecordedGRPOTrainer(GRPOTrainer):
+    """TRL's trainer, which completes the record of each batch of rollouts with the mismatch of its sampler."""
+
+    recorder: RolloutRecorder
+
+    def _generate_and_score_completions(self, inputs: Any) -> Any:
+        output = super()._generate_and_score_completions(inputs)
+        if "importance_sampling_ratio" in output:  # sampled by vLLM
+            self.recorder.mismatch(
+                mismatch.token_ratios(
+                    output["old_per_token_logps"],
+                    output["sampling_per_token_logps"],
+                    output["completion_mask"],
+                    self.vllm_importance_sampling_clip_max,
+                )
+            )
+        self.recorder.write()
+        return output
+
+
 def make_trainer(run: Run, config: Any, model: Any, tokenizer: Any, mixture: Mixture) -> GRPOTrainer:
-    """TRL's trainer over the mixture's RL prompts."""
-    eos = eos_ids(model, tokenizer)
+    """The trainer over the mixture's RL prompts, and its vLLM engine where the config asks for one."""
+    eos = eos_ids(model.generation_config, tokenizer)
     rewards = [REWARDS[name] for name in run.request.arguments.reward_funcs]
     recorder = RolloutRecorder(run, config, tokenizer, eos, constants(config))
-    return GRPOTrainer(
-        model=model,
-        reward_funcs=bind(rewards, eos, tokenizer.all_special_ids, config.reward_weights, observer=recorder),
-        args=config,
-        train_dataset=mixture.rl,
-        processing_class=tokenizer,
+    with _watched_vllm(run, config, tokenizer, eos, mixture) if config.use_vllm else contextlib.nullcontext():
+        trainer = RecordedGRPOTrainer(
+            model=model,
+            reward_funcs=bind(rewards, eos, tokenizer.all_special_ids, config.reward_weights, observer=recorder),
+            args=config,
+            train_dataset=mixture.rl,
+            processing_class=tokenizer,
+        )
+    trainer.recorder = recorder
+    if config.use_vllm:
+        trainer.vllm_generation.step = lambda: trainer.state.global_step
+    return trainer
+
+
+def preflight(run: Run, config: Any) -> None:
+    """Before a model is loaded: print the plan of a round, and look whether a vLLM server fits the run (rank 0).
+
+    Raises:
+        ConfigError: the server is not there, or serves something else; all reasons at once.
+    """
+    if not run.is_main:
+        return
+    folder = model_folder(run.request)
+    device = config.device
+    memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else available_ram()
+    print(memory_plan.describe(memory_plan.plan(run.request, folder, device.type == "cpu"), memory), flush=True)
+    if config.use_vllm and config.vllm_mode == "server":
+        url = config.vllm_server_base_url or f"http://{config.vllm_server_host}:{config.vllm_server_port}"
+        server = Server(url, run.request.arguments.vllm_request_timeout, server_log(run))
+        server.wait(config.vllm_server_timeout)
+        tokenizer, texts = load_tokenizer(folder), list(run.mixture.rl["prompt"][:PROMPTS])
+        names = checkpoints.parameter_names(folder)
+        prompts = dict(zip(texts, render_prompts(tokenizer, texts), strict=True))
+        if problems := misfits(server, prompts, names, run.request.tokens_needed):
+            raise ConfigError(problems)
+
+
+def server_log(run: Run) -> Path:
+    """Where the log of the run's vLLM server is."""
+    named = run.request.arguments.vllm_server_log
+    return Path(named) if named else run.dir / "server.log"
+
+
+def _watched_vllm(run: Run, config: Any, tokenizer: Any, eos: list[int], mixture: Mixture) -> Any:
+    from rarecot.training.vllm_rollouts import Watch, watched
+
+    arguments = run.request.arguments
+    automatic = "bfloat16" if config.bf16 else "float16" if config.fp16 else "float32"
+    watch = Watch(
+        tokenizer=tokenizer,
+        ends=eos,
+        prompt_ids=render_prompts(tokenizer, mixture.rl["prompt"][:PROMPTS]),
+        dtype=automatic if arguments.vllm_dtype == "auto" else arguments.vllm_dtype,
+        eager=support.is_cpu_build()
+        if arguments.vllm_enforce_eager == "auto"
+        else arguments.vllm_enforce_eager == "true",
+        every=arguments.sync_check_every,
+        tolerance=arguments.sync_tolerance,
+        timeout=arguments.vllm_request_timeout,
+        log=server_log(run),
+        seed=config.seed,
     )
+    return watched(watch)

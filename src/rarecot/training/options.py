@@ -6,10 +6,29 @@ the libraries' source, so `ast` sees them without running anything. TRL's own pa
 
 import ast
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+# Where TRL's or transformers' default would surprise in this project. A YAML or the command line still overrides.
+_DEFAULTS: dict[str, Any] = {
+    "report_to": "none",
+    "gradient_checkpointing": False,  # the models that fit a laptop need no memory saved
+    "logging_steps": 10,
+    "save_strategy": "steps",
+    "save_only_model": False,
+    "dataloader_pin_memory": False,
+    "disable_tqdm": False,  # transformers hides its bar when its log level is quiet
+}
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "sft": _DEFAULTS,
+    "grpo": {
+        **_DEFAULTS,
+        "vllm_importance_sampling_mode": "token_truncate",  # TRL's sequence masks remove long responses first
+        "logging_steps": 1,
+    },
+}
 
 # Where the fields of each stage's TRL config are defined, base classes first; later definitions win.
 _BASE = [("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig")]
@@ -21,7 +40,8 @@ _SOURCES = {
 
 @dataclass(frozen=True)
 class Option:
-    """One option of a library's config: its default (None where the source holds no literal) and its help."""
+    """One option of a library's config: its default, ours where we have one (None where the source holds no literal), and
+    its help."""
 
     default: Any
     help: str
@@ -36,7 +56,9 @@ def trainer_options(stage: str) -> dict[str, Option]:
         if spec is None or spec.origin is None:
             raise ImportError(f"{package} is not installed. Install the project: pip install -e . -c constraints.txt")
         options.update(_fields(Path(spec.origin).parent / file, cls))
-    return options
+    return {
+        name: replace(option, default=DEFAULTS[stage].get(name, option.default)) for name, option in options.items()
+    }
 
 
 def _fields(path: Path, cls: str) -> dict[str, Option]:

@@ -11,11 +11,14 @@ from rarecot.evaluation.callback import progress
 from rarecot.evaluation.harness import respond
 from rarecot.evaluation.metrics import summarise
 from rarecot.sampling import completion_from_ids
+from rarecot.training.mismatch import TokenRatios
+from rarecot.training.mismatch import summarise as summarise_mismatch
 from rarecot.training.run import Run
+from rarecot.types import Kind
 
 
 class RolloutRecorder:
-    """An observer for `rewards.bind`: appends one record (split `rollouts`) a generation batch.
+    """An observer for `rewards.bind`: makes one record (split `rollouts`) a generation batch, and adds it by `write`.
 
     The record's step is that of the policy that sampled: step s means after s optimizer steps.
 
@@ -29,6 +32,8 @@ class RolloutRecorder:
 
     def __init__(self, run: Run, config: Any, tokenizer: Any, ends: Collection[int], constants: dict[str, Any]):
         self.run, self.config, self.tokenizer, self.ends, self.constants = run, config, tokenizer, ends, constants
+        self._record: dict[str, Any] = {}
+        self._kinds: list[Kind] = []
 
     def __call__(
         self,
@@ -45,27 +50,35 @@ class RolloutRecorder:
             respond(name, completion_from_ids(self.tokenizer, list(ids), self.ends), gold, how)
             for name, ids, gold, how in zip(problem_id, completion_ids, answer, style, strict=True)
         ]
+        self._kinds = [response.kind for response in responses]
         judged = gather_object(list(zip(responses, rewards, strict=True)))
         if not self.run.is_main:
             return
         groups: dict[str, set[float]] = defaultdict(set)
         for response, reward in judged:
             groups[response.problem_id].add(reward)
-        self.run.append(
-            {
-                "stage": self.run.request.stage,
-                "seed": self.run.request.seed,
-                **self.constants,
-                **{k: v for k, v in progress(self.config, trainer_state).items() if k != "tokens_seen"},
-                "split": "rollouts",
-                "decoding": "sampled",
-                "temperature": self.config.temperature,
-                "protocol": "native",
-                "samples": self.config.num_generations,
-                "max_new_tokens": self.config.max_completion_length,
-                **summarise([response for response, _ in judged]),
-                "reward_mean": sum(reward for _, reward in judged) / len(judged),
-                "dead_group_share": sum(len(seen) == 1 for seen in groups.values()) / len(groups),
-                "seconds": round(time.perf_counter() - started, 3),
-            }
-        )
+        self._record = {
+            "stage": self.run.request.stage,
+            "seed": self.run.request.seed,
+            **self.constants,
+            **{k: v for k, v in progress(self.config, trainer_state).items() if k != "tokens_seen"},
+            "split": "rollouts",
+            "decoding": "sampled",
+            "temperature": self.config.temperature,
+            "protocol": "native",
+            "samples": self.config.num_generations,
+            "max_new_tokens": self.config.max_completion_length,
+            **summarise([response for response, _ in judged]),
+            "reward_mean": sum(reward for _, reward in judged) / len(judged),
+            "dead_group_share": sum(len(seen) == 1 for seen in groups.values()) / len(groups),
+            "seconds": round(time.perf_counter() - started, 3),
+        }
+
+    def mismatch(self, ratios: Sequence[TokenRatios]) -> None:
+        """Add what is known about sampler and trainer to the batch's record; on every rank, in the batch's order."""
+        everywhere = gather_object(list(zip(ratios, self._kinds, strict=True)))
+        self._record |= summarise_mismatch(*zip(*everywhere, strict=True))
+
+    def write(self) -> None:
+        """The batch is complete: append its record (rank 0)."""
+        self.run.append(self._record)

@@ -1,16 +1,22 @@
 """What the trainers of all stages share: a progress line, stamped checkpoints, resuming."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, TrainerCallback
 
+from rarecot import checkpoints
+from rarecot.errors import RunError
 from rarecot.evaluation.callback import EvaluationCallback, progress
 from rarecot.evaluation.harness import Harness
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.evaluation.suite import Suite
 from rarecot.rendering import fingerprint
+from rarecot.sampling import Sampler, choose
+from rarecot.sampling.hf import HfSampler
+from rarecot.sampling.vllm.server import EngineLost
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import Run
 
@@ -52,7 +58,7 @@ class StampCallback(TrainerCallback):
             self.run.stamp(folder, progress(args, state, epoch_rows(self.run)), self.constants, self.tokenizer_sha256)
 
 
-def evaluation_callback(run: Run, tokenizer: Any, constants: dict[str, Any]) -> EvaluationCallback:
+def evaluation_callback(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> EvaluationCallback:
     """The harness for one stage of a run, on the test split."""
     arguments, task = run.request.arguments, run.request.spec.task
     suite = Suite(
@@ -67,7 +73,19 @@ def evaluation_callback(run: Run, tokenizer: Any, constants: dict[str, Any]) -> 
         Harness(run.dir, tokenizer, run.mixture.test[: which.n], which, identity, run.append)
         for which in (suite, larger)
     )
-    return EvaluationCallback(during, last, arguments.eval_every, arguments.eval_batch_size, epoch_rows(run))
+    return EvaluationCallback(during, last, arguments.eval_every, sampler_for(run, trainer, tokenizer), epoch_rows(run))
+
+
+def sampler_for(run: Run, trainer: Any, tokenizer: Any) -> Callable[[Any], Sampler]:
+    """What evaluation during training samples with: the model in training by transformers, or the rollouts' vLLM engine."""
+    arguments = run.request.arguments
+    if getattr(trainer.args, "use_vllm", False):
+        parameters = sum(p.numel() for p in trainer.model.parameters())
+        if choose(arguments.eval_backend, parameters) == "vllm":
+            from rarecot.training.vllm_rollouts import TrainerSampler
+
+            return lambda model: TrainerSampler(trainer)
+    return lambda model: HfSampler(model, tokenizer, arguments.eval_batch_size)
 
 
 def epoch_rows(run: Run) -> int | None:
@@ -85,7 +103,7 @@ def train(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> 
         tokenizer: the model's.
         constants: fields of every record of the stage.
     """
-    evaluation = evaluation_callback(run, tokenizer, constants)
+    evaluation = evaluation_callback(run, trainer, tokenizer, constants)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(evaluation)
@@ -95,12 +113,27 @@ def train(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> 
     if run.request.arguments.split_by_length:
         split_by_length(trainer.model)
     resume = run.resume_from()
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    except EngineLost as error:
+        raise RunError(f"{error}\n{save_what_there_is(run, trainer)}") from error
     state = trainer.state
     if state.global_step < state.max_steps:
         raise RuntimeError(
             f"{run.stage_dir} stopped after {state.global_step} of {state.max_steps} steps: no more data"
         )
+
+
+def save_what_there_is(run: Run, trainer: Any) -> str:
+    """After a failure between two optimizer steps: save the state of the last one; says from where the run will go on."""
+    state, newest = trainer.state, run.resume_from()
+    is_new = state.global_step > (checkpoints.step_of(newest) if newest else 0)
+    if is_new and trainer.args.world_size == 1:  # with several processes the others are stuck in a collective
+        trainer._save_checkpoint(trainer.model, trial=None)
+        trainer.callback_handler.on_save(trainer.args, state, trainer.control)
+    newest = run.resume_from()
+    where = f"from {newest}" if newest else "from the start of the stage"
+    return f"Run the same command again: it goes on {where}."
 
 
 def fingerprint_of(tokenizer: Any) -> str:

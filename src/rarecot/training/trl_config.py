@@ -9,26 +9,9 @@ from trl import GRPOConfig, SFTConfig, TrlParser
 
 from rarecot.errors import ConfigError
 from rarecot.training.arguments import Request
+from rarecot.training.options import DEFAULTS
 
 _CONFIGS = {"sft": SFTConfig, "grpo": GRPOConfig}
-
-# Where TRL's or transformers' default would surprise in this project. A YAML or the command line still overrides.
-_DEFAULTS: dict[str, Any] = {
-    "report_to": "none",
-    "gradient_checkpointing": False,  # the models that fit a laptop need no memory saved
-    "logging_steps": 10,
-    "save_strategy": "steps",
-    "save_only_model": False,
-    "dataloader_pin_memory": False,
-    "disable_tqdm": False,  # transformers hides its bar when its log level is quiet
-}
-_STAGE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "sft": {},
-    "grpo": {
-        "vllm_importance_sampling_mode": "token_truncate",  # TRL's sequence masks remove long responses first
-        "logging_steps": 1,
-    },
-}
 
 
 class _Parser(TrlParser):
@@ -48,7 +31,9 @@ def trl_config(request: Request) -> Any:
     asked_for_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true")  # `accelerate launch --cpu`
     on_cpu = asked_for_cpu or not torch.cuda.is_available()
     computed = {"output_dir": str(request.output_dir), "seed": request.seed, "use_cpu": on_cpu, "bf16": not on_cpu}
-    defaults = {**_DEFAULTS, **_STAGE_DEFAULTS[request.stage], **computed, **request.from_yaml}
+    if request.use_vllm:  # the tightest context that fits: less cache, and no guess of vLLM's
+        computed["vllm_max_model_length"] = request.tokens_needed
+    defaults = {**DEFAULTS[request.stage], **computed, **request.from_yaml}
     parser.set_defaults_with_config(**defaults)
     words = [word for key, values in request.from_command_line.items() for word in (f"--{key}", *values)]
     try:

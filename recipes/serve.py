@@ -1,0 +1,62 @@
+"""A vLLM server for rollouts, for runs with `use_vllm: true` and `vllm_mode: server`.
+
+    python recipes/serve.py --run_dir runs/mine                 the newest NTP checkpoint of a run; log in runs/mine/server.log
+    python recipes/serve.py --model CHECKPOINT --port 8000 --log server.log
+
+It listens on this machine alone unless --host says otherwise. Stop it with Ctrl-C or SIGTERM.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from rarecot import checkpoints
+from rarecot.errors import ConfigError, exit_with
+from rarecot.sampling.vllm import serving, support
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run_dir", type=Path, help="serve its newest checkpoint in sft/, and log to server.log there")
+    parser.add_argument("--model", type=Path, help="serve this checkpoint")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other nodes")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument(
+        "--dtype", default="auto", help="auto: bfloat16 on a GPU, float32 on a CPU; as the trainer's vllm_dtype"
+    )
+    parser.add_argument(
+        "--max_model_len", type=int, help="prompt and response in tokens; default: the model's positions"
+    )
+    parser.add_argument("--gpu_memory_utilization", type=float, default=0.9)
+    parser.add_argument("--tensor_parallel_size", type=int, default=1)
+    parser.add_argument("--log", type=Path, help="write the server's output here too")
+    args = parser.parse_args()
+    problems = support.problems()
+    if (args.run_dir is None) == (args.model is None):
+        problems.append("name what to serve: --run_dir or --model, one of them.")
+    folder = (args.model and checkpoints.resolve(args.model)) or (
+        args.run_dir and checkpoints.newest(args.run_dir / "sft")
+    )
+    if (args.model and folder is None) or (args.run_dir and folder is None):
+        problems.append(f"there is no complete checkpoint in {args.model or args.run_dir / 'sft'}. Train one first.")
+    if not serving.is_free(args.host, args.port):
+        problems.append(f"port {args.port} of {args.host} is in use. Choose another --port (and vllm_server_port).")
+    if folder:
+        problems += support.model_problems(folder)
+    if problems:
+        raise ConfigError(problems)
+
+    log = args.log or (args.run_dir and args.run_dir / "server.log")
+    command = serving.command(folder, **{k: v for k, v in vars(args).items() if k not in ("run_dir", "model", "log")})
+    print(f"serving {folder} at http://{args.host}:{args.port}" + (f", log in {log}" if log else ""), flush=True)
+    environment = {**os.environ, **serving.environment()}
+    if log is None:
+        os.execve(command[0], command, environment)
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:
+        sys.exit(serving.follow(server, log))
+
+
+if __name__ == "__main__":
+    exit_with(main)

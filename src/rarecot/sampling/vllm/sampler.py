@@ -1,0 +1,154 @@
+"""vLLM as a `Sampler`, in this process."""
+
+import gc
+import json
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import safe_open
+
+from rarecot.sampling.base import SamplingParams, completion_from_ids
+from rarecot.sampling.vllm import plugin, probe, support
+from rarecot.types import Completion
+
+
+class VllmSampler:
+    """A vLLM engine as a `Sampler`.
+
+    Args:
+        engine: a `vllm.LLM`.
+        tokenizer: the model's, to decode with.
+        ends: ids that end a response.
+    """
+
+    def __init__(self, engine: Any, tokenizer: Any, ends: Collection[int]):
+        self.engine, self.tokenizer, self.ends = engine, tokenizer, ends
+
+    def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
+        """See `Sampler.sample`.
+
+        Raises:
+            RuntimeError: the engine did not read the ids it was given (a second bos, a truncated prompt).
+        """
+        prompts = [{"prompt_token_ids": list(ids)} for ids in prompt_ids]
+        how = [sampling_params(params, row, self.ends) for row in range(len(prompts))]
+        outputs = self.engine.generate(prompts, how, use_tqdm=False)
+        for ids, output in zip(prompt_ids, outputs, strict=True):
+            same_prompt(ids, output.prompt_token_ids)
+        return [[self._completion(c, params) for c in output.outputs] for output in outputs]
+
+    def _completion(self, output: Any, params: SamplingParams) -> Completion:
+        ids, scores = list(output.token_ids), None
+        if params.logprobs:
+            scores = [step[token].logprob for step, token in zip(output.logprobs, ids, strict=True)]
+        return completion_from_ids(self.tokenizer, ids, self.ends, scores)
+
+
+def open_engine(
+    folder: Path, max_tokens: int, dtype: str | None = None, sequences: int = 256, gpu_memory: float = 0.9
+) -> Any:
+    """A vLLM engine for one model, whose weights can be replaced (`load`).
+
+    Args:
+        folder: a checkpoint.
+        max_tokens: prompt and response together.
+        dtype: of weights and computation; None: what the checkpoint is stored in (vLLM's own `auto` would turn
+            float32 into bfloat16).
+        sequences: decoded together.
+        gpu_memory: share of the GPU's memory that the engine may fill.
+
+    `support.prepare_environment` must have been called before torch was imported.
+    """
+    from vllm import LLM
+
+    on_cpu = support.is_cpu_build()
+    if on_cpu:
+        plugin.keep_weights_writable()
+    return LLM(
+        model=str(folder),
+        dtype=dtype or stored_dtype(folder),
+        enforce_eager=on_cpu,  # compiling takes longer than a laptop's evaluation
+        max_model_len=max_tokens,
+        max_num_seqs=sequences,
+        seed=0,
+        use_tqdm_on_load=False,
+        generation_config="vllm",  # a model's own sampling settings must not bend the policy
+        logprobs_mode="processed_logprobs",  # of the distribution that is sampled from: after the temperature
+        **({"gpu_memory_utilization": 0.3} if on_cpu else {"gpu_memory_utilization": gpu_memory}),
+    )
+
+
+def stored_dtype(folder: Path) -> str:
+    """The data type that a checkpoint's config names; float32 where it names none."""
+    config = json.loads((folder / "config.json").read_text())
+    return config.get("dtype") or config.get("torch_dtype") or "float32"
+
+
+def close(engine: Any) -> None:
+    """Free an engine. Another can be opened in this process only after that."""
+    from vllm.distributed import cleanup_dist_env_and_memory
+
+    engine.llm_engine.engine_core.shutdown()
+    gc.collect()
+    cleanup_dist_env_and_memory()
+
+
+def load(engine: Any, folder: Path) -> None:
+    """Replace an engine's weights by those of another checkpoint of the same shape, and make sure that they arrived.
+
+    Raises:
+        RuntimeError: the engine computes with other weights than the checkpoint's; names the parameters.
+    """
+    model = engine_model(engine)
+    model.load_weights(_tensors(folder))
+    engine.reset_prefix_cache()
+    tied = "lm_head.weight" if model.config.tie_word_embeddings else None
+    transposed = {name for name, _ in _tensors(folder) if ".c_" in name}  # GPT-2's Conv1D
+    wrong = probe.differing(
+        probe.probe_engine(model),
+        probe.probe_trainer(_tensors(folder), transposed, tied),
+        next(model.parameters()).dtype,
+    )
+    if wrong:
+        raise RuntimeError(f"vLLM does not compute with the weights in {folder}; these differ: {', '.join(wrong)}")
+
+
+def engine_model(engine: Any) -> torch.nn.Module:
+    """The model inside an engine of this process."""
+    return engine.llm_engine.model_executor.driver_worker.model_runner.model
+
+
+def sampling_params(params: SamplingParams, row: int, ends: Collection[int]) -> Any:
+    """vLLM's sampling parameters for the prompt in a row: temperature alone shapes the distribution."""
+    from vllm import SamplingParams as VllmSamplingParams
+
+    return VllmSamplingParams(
+        n=params.n,
+        temperature=params.temperature,
+        max_tokens=params.max_new_tokens,
+        stop_token_ids=sorted(ends),
+        seed=None if params.seed is None or params.temperature == 0 else row_seed(params.seed, row),
+        logprobs=0 if params.logprobs else None,
+        detokenize=False,  # our own decoding keeps special tokens visible
+    )
+
+
+def row_seed(seed: int, row: int) -> int:
+    """A seed for each prompt: with one for all of them, every prompt would see the same random numbers."""
+    return int(np.random.SeedSequence([seed, row]).generate_state(1, np.uint64)[0] >> 2)
+
+
+def same_prompt(sent: Sequence[int], read: Sequence[int] | None) -> None:
+    """Raise unless the engine read exactly the ids that were sent."""
+    if read is not None and list(read) != list(sent):
+        raise RuntimeError(f"vLLM was given a prompt of ids {list(sent)[:8]}… but read {list(read)[:8]}…")
+
+
+def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="pt") as file:
+            for name in file.keys():  # noqa: SIM118 (not a mapping)
+                yield name, file.get_tensor(name)

@@ -1,0 +1,86 @@
+"""How a vLLM server for rollouts is started: its command and its environment."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from rarecot.sampling.vllm import plugin, support
+
+PROBE = "rarecot.sampling.vllm.probe.WorkerProbe"
+
+
+def command(
+    folder: Path,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    dtype: str = "auto",
+    max_model_len: int | None = None,
+    gpu_memory_utilization: float = 0.9,
+    tensor_parallel_size: int = 1,
+) -> list[str]:
+    """The words of `vllm serve` as TRL's client needs it, and with our weight probe.
+
+    Args:
+        folder: the checkpoint.
+        host: address to listen on.
+        port: to listen on.
+        dtype: of weights and computation; `auto`: bfloat16 on a GPU, float32 on a CPU.
+        max_model_len: prompt and response in tokens; None: the model's positions.
+        gpu_memory_utilization: share of the device's memory.
+        tensor_parallel_size: GPUs that share the model.
+    """
+    on_cpu = support.is_cpu_build()
+    options = {
+        "--model": str(folder),
+        "--host": host,
+        "--port": str(port),
+        "--dtype": ("float32" if on_cpu else "bfloat16") if dtype == "auto" else dtype,
+        "--tensor-parallel-size": str(tensor_parallel_size),
+        "--gpu-memory-utilization": str(min(gpu_memory_utilization, 0.3) if on_cpu else gpu_memory_utilization),
+        "--weight-transfer-config": json.dumps({"backend": plugin.GLOO if on_cpu else "nccl"}),
+        "--logprobs-mode": "processed_logprobs",  # of the distribution that is sampled from
+        "--max-logprobs": "-1",
+        "--generation-config": "vllm",  # a model's own sampling settings must not bend the policy
+        "--worker-extension-cls": PROBE,
+        "--uvicorn-log-level": "warning",
+    }
+    if max_model_len is not None:
+        options["--max-model-len"] = str(max_model_len)
+    # `vllm serve` asks for the version of a distribution named vllm, which the CPU build is not; the module below does not.
+    words = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    return [*words, *(word for pair in options.items() for word in pair), *(["--enforce-eager"] if on_cpu else [])]
+
+
+def environment() -> dict[str, str]:
+    """What the server needs beyond the present environment."""
+    settings = {"VLLM_SERVER_DEV_MODE": "1", plugin.SWITCH: "1", "VLLM_NO_USAGE_STATS": "1"}
+    if support.is_cpu_build():
+        settings |= {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+    return settings
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether nothing listens on a port yet."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def follow(server: subprocess.Popen, log: Path) -> int:
+    """Copy a server's output to our own and to a log until it ends; hand signals on. Returns its exit status."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _: server.send_signal(received))
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("wb", buffering=0) as file:
+        for line in server.stdout:
+            file.write(line)
+            sys.stdout.buffer.write(line)
+            sys.stdout.buffer.flush()
+    return server.wait()

@@ -1,0 +1,90 @@
+"""Weight transfer from a trainer to a vLLM server over gloo: what vLLM's NCCL engine does, where there is no GPU.
+
+What upstream lacks: vLLM 0.32 ships weight transfer for CUDA only (NCCL, IPC). Its engine registry is open, so this is an
+engine of ours, registered by `plugin`. Can go when vLLM has one for the CPU. Only vLLM imports this module's engine;
+the trainer uses `open_group` and `send`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+from torch import distributed
+from vllm.distributed.utils import stateless_init_torch_distributed_process_group
+from vllm.distributed.weight_transfer.base import (
+    WeightTransferEngine,
+    WeightTransferInitInfo,
+    WeightTransferUpdateInfo,
+)
+
+TIMEOUT = timedelta(seconds=120)  # for the rendezvous and for each tensor
+
+
+@dataclass
+class GlooInitInfo(WeightTransferInitInfo):
+    """Where the trainer, rank 0 of the group, waits."""
+
+    master_address: str
+    master_port: int
+    rank_offset: int
+    world_size: int
+
+
+@dataclass
+class GlooUpdateInfo(WeightTransferUpdateInfo):
+    """The tensors that will come, in this order."""
+
+    names: list[str]
+    dtype_names: list[str]
+    shapes: list[list[int]]
+
+
+class GlooEngine(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
+    """Receives each parameter by a broadcast and writes it in place with the model's own `load_weights`."""
+
+    init_info_cls = GlooInitInfo
+    update_info_cls = GlooUpdateInfo
+    supports_draft_weight_update = False
+
+    def init_transfer_engine(self, init_info: GlooInitInfo) -> None:
+        rank = self.parallel_config.rank + init_info.rank_offset
+        self.group = open_group(init_info.master_address, init_info.master_port, rank, init_info.world_size)
+
+    def start_weight_update(self) -> None:
+        """Nothing to prepare: weights are written in place."""
+
+    def finish_weight_update(self) -> None:
+        """Nothing to finish."""
+
+    def update_weights(self, update_info: dict) -> None:
+        # The base class also synchronises the accelerator, and there is none.
+        self.receive_weights(self.parse_update_info(update_info))
+
+    def receive_weights(self, update_info: GlooUpdateInfo) -> None:
+        for name, dtype, shape in zip(update_info.names, update_info.dtype_names, update_info.shapes, strict=True):
+            tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+            _broadcast(self.group, tensor)
+            self.model.load_weights([(name, tensor)])
+
+    def shutdown(self) -> None:
+        self.group = None
+
+
+def open_group(address: str, port: int, rank: int, world_size: int) -> distributed.ProcessGroup:
+    """A gloo group beside torch's default one; returns when all of its members are there."""
+    return stateless_init_torch_distributed_process_group(
+        address, port, rank, world_size, backend="gloo", timeout=TIMEOUT
+    )
+
+
+def send(group: distributed.ProcessGroup, named: Iterable[tuple[str, torch.Tensor]]) -> None:
+    """Broadcast parameters from rank 0, in order."""
+    for _, tensor in named:
+        _broadcast(group, tensor.detach().cpu().contiguous())
+
+
+def _broadcast(group: distributed.ProcessGroup, tensor: torch.Tensor) -> None:
+    options = distributed.BroadcastOptions()
+    options.rootRank = 0
+    group.broadcast([tensor], options).wait(TIMEOUT)

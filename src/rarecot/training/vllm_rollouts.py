@@ -1,0 +1,267 @@
+"""vLLM in TRL's GRPO: where TRL's support stops, and the watch over what it syncs.
+
+What TRL 1.16 lacks, and when each piece can go:
+* `LLM(...)` gets no dtype and no eager switch (`watched`): when GRPOConfig has them.
+* Weight sync on a CPU: colocated, vLLM drops what it would write to (`plugin.keep_weights_writable`); to a server, TRL
+  knows NCCL only (`Client`): when vLLM repacks after an update, and TRL takes vLLM's pluggable transfer.
+* It waits for ever for an answer, and retries a dead server for a minute (`Client`): when VLLMClient has time-outs.
+* Its colocated engine seeds torch's global stream with the rank, whatever the run's seed is (`watched`).
+* Nothing looks whether the sync worked (`WatchedGeneration`).
+
+Importing this module imports vLLM; it is imported only for runs that use it.
+"""
+
+import contextlib
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import trl.generation.vllm_generation as generation
+import trl.trainer.grpo_trainer as grpo_trainer
+from accelerate.utils import set_seed
+from requests.adapters import HTTPAdapter
+from transformers.pytorch_utils import Conv1D
+from trl.generation.vllm_client import VLLMClient
+from trl.generation.vllm_generation import VLLMGeneration
+from urllib3.util.retry import Retry
+from vllm.utils.network_utils import get_ip
+
+from rarecot.sampling import SamplingParams
+from rarecot.sampling.vllm import plugin, probe, server, support
+from rarecot.sampling.vllm.sampler import VllmSampler, engine_model
+from rarecot.sampling.vllm.transfer import open_group, send
+from rarecot.training.sync_check import TOKENS, Agreement, SyncError, agreement, explain
+from rarecot.types import Completion
+
+
+@dataclass
+class Watch:
+    """What `WatchedGeneration` needs to know beyond TRL's config.
+
+    Args:
+        tokenizer: the model's.
+        ends: ids that end a response.
+        prompt_ids: a few of the run's prompts, to check the sync on.
+        dtype: of the engine's weights and computation.
+        eager: do not compile.
+        every: weight syncs between checks, the first two are checked too; 0: none.
+        tolerance: see `Agreement.exceeds`.
+        timeout: seconds that an answer of the server may take.
+        log: the server's log.
+        seed: of the run.
+    """
+
+    tokenizer: Any
+    ends: list[int]
+    prompt_ids: list[list[int]]
+    dtype: str
+    eager: bool
+    every: int
+    tolerance: float
+    timeout: float
+    log: Path | None
+    seed: int
+    latest: Agreement | None = field(default=None, init=False)
+
+    def due(self, sync: int) -> bool:
+        """Whether the n-th sync is checked, counting from 1. The first one writes the weights that the engine had
+        loaded itself; the second is the first that can fail."""
+        return self.every > 0 and (sync <= 2 or sync % self.every == 0)
+
+
+@contextlib.contextmanager
+def watched(watch: Watch) -> Iterator[None]:
+    """While a `GRPOTrainer` is made inside: it gets our generation class, engine options and client."""
+    class_with_watch = functools.partial(WatchedGeneration, watch=watch)
+    if support.is_cpu_build():
+        plugin.keep_weights_writable()
+    options = {"dtype": watch.dtype, "enforce_eager": watch.eager, "use_tqdm_on_load": False}
+    options |= {"generation_config": "vllm"}  # a model's own sampling settings must not bend the policy
+    with (
+        _instead(grpo_trainer, "VLLMGeneration", class_with_watch),
+        _instead(generation, "LLM", functools.partial(generation.LLM, **options)),
+        _instead(generation, "VLLMClient", functools.partial(Client, watch=watch)),
+    ):
+        yield
+    set_seed(watch.seed, device_specific=True)  # the engine seeded torch's global stream with its rank
+
+
+@contextlib.contextmanager
+def _instead(module: Any, name: str, value: Any) -> Iterator[None]:
+    before = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, before)
+
+
+class WatchedGeneration(VLLMGeneration):
+    """TRL's vLLM generation that checks its own weight sync, and names a lost server."""
+
+    def __init__(self, *args: Any, watch: Watch, **kwargs: Any):
+        self.watch, self.syncs, self.step = watch, 0, lambda: 0
+        super().__init__(*args, **kwargs)
+
+    def sync_weights(self) -> None:
+        with _lost_server(self.watch):
+            super().sync_weights()
+        self.syncs += 1
+        if self.watch.due(self.syncs):
+            self.check()
+
+    def generate(self, prompts: list[list[int]], *args: Any, **kwargs: Any) -> tuple:
+        with _lost_server(self.watch):
+            output = super().generate(prompts, *args, **kwargs)
+        for sent, read in zip(prompts, output[0], strict=True):
+            server.same_prompt(sent, read)
+        return output
+
+    def check(self) -> None:
+        """Compare greedy responses with the trainer; raise `SyncError` on a difference beyond rounding."""
+        watch, model = self.watch, self.accelerator.unwrap_model(self.model)
+        params = SamplingParams(min(TOKENS, self.max_completion_length), logprobs=True)
+        completions = [several[0] for several in self._sample(watch.prompt_ids, params, and_sleep=False)]
+        found = agreement(model, watch.prompt_ids, completions)
+        watch.latest = found
+        if found.exceeds(watch.dtype, watch.tolerance):
+            wrong, unknown = self.differing()
+            raise SyncError(explain(found, watch.dtype, self.step(), wrong, unknown))
+
+    def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
+        """Complete prompts with the weights of the last sync, see `Sampler.sample`."""
+        return self._sample(prompt_ids, params, and_sleep=True)
+
+    def _sample(
+        self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams, and_sleep: bool
+    ) -> list[list[Completion]]:
+        with _lost_server(self.watch):
+            if self.mode == "server":
+                own = server.Server(self.vllm_client.base_url, self.watch.timeout, self.watch.log)
+                return server.ServerSampler(own, self.watch.tokenizer, self.watch.ends).sample(prompt_ids, params)
+            with self._awake(and_sleep):
+                sampler = VllmSampler(self.llm, self.watch.tokenizer, self.watch.ends)
+                return sampler.sample(prompt_ids, params)
+
+    def differing(self) -> tuple[list[str] | None, list[str]]:
+        """Parameters that the engine computes with differently, and those that cannot be compared by name."""
+        if self.mode == "server":
+            theirs = server.Server(self.vllm_client.base_url, self.watch.timeout).probe()
+        else:
+            theirs = probe.probe_engine(engine_model(self.llm)) if self.tensor_parallel_size == 1 else None
+        if theirs is None:
+            return None, []
+        model = self.accelerator.unwrap_model(self.model)
+        ours = probe.probe_trainer(self._iter_named_params(), _transposed(model), tied_head(model))
+        dtype = getattr(torch, self.watch.dtype)
+        return probe.differing(theirs, ours, dtype), probe.incomparable(theirs, ours)
+
+    @contextlib.contextmanager
+    def _awake(self, and_sleep: bool) -> Iterator[None]:
+        """An engine that sleeps between rollouts, with its weights synced and its cache there.
+
+        Args:
+            and_sleep: afterwards drop both, as TRL does after rollouts; else drop the cache and keep the weights, as TRL
+                leaves the engine after a sync.
+        """
+        if not self.enable_sleep_mode:
+            yield
+            return
+        if self._llm_weights_sleeping:
+            super().sync_weights()
+        self.llm.wake_up(tags=["kv_cache"])
+        yield
+        if and_sleep:
+            self.llm.sleep(level=2)
+            self._llm_weights_sleeping = True
+        else:
+            self.llm.sleep(level=1)  # keeps a copy of the weights
+            self.llm.wake_up(tags=["weights"])
+
+
+class Client(VLLMClient):
+    """TRL's client with bounded waits, no proxy, and weight transfer over gloo where there is no GPU."""
+
+    def __init__(self, *args: Any, watch: Watch, **kwargs: Any):
+        self.watch, self._gloo = watch, None
+        super().__init__(*args, **kwargs)
+        self.session.trust_env = False
+        adapter = HTTPAdapter(max_retries=Retry(total=2, backoff_factor=1, allowed_methods=["POST", "GET"]))
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, adapter)
+        self.session.request = functools.partial(self.session.request, timeout=watch.timeout)
+
+    def check_server(self, total_timeout: float = 0.0, retry_interval: float = 2.0) -> None:
+        self.session.trust_env = False
+        server.Server(self.base_url, log=self.watch.log).wait(total_timeout)
+
+    def init_communicator(self, device: Any = 0) -> None:
+        if torch.device(device).type == "cuda":
+            super().init_communicator(device)
+            return
+        world_size = self.get_world_size() + 1  # its workers, and the trainer as rank 0
+        info = {"master_address": get_ip(), "master_port": self.group_port}
+        info |= {"rank_offset": 1, "world_size": world_size}
+        self._gloo = self._meanwhile(
+            "init_weight_transfer_engine",
+            {"init_info": info},
+            lambda: open_group(info["master_address"], self.group_port, 0, world_size),
+        )
+
+    def update_named_params(self, metadata: Any, named_params: Any) -> None:
+        if self._gloo is None:
+            super().update_named_params(metadata, named_params)
+            return
+        names, dtypes, shapes = (list(column) for column in zip(*metadata, strict=True))
+        update = {"names": names, "dtype_names": dtypes, "shapes": shapes}
+        self._start_weight_update()
+        self._meanwhile("update_weights", {"update_info": update}, lambda: send(self._gloo, named_params))
+        self._finish_weight_update()
+
+    def _meanwhile(self, path: str, body: dict[str, Any], ours: Callable[[], Any]) -> Any:
+        """The server's request and our side of the same collective, at once."""
+        with ThreadPoolExecutor(1) as pool:
+            theirs = pool.submit(self._post, f"{self.base_url}/{path}", json=body)
+            result = ours()
+            theirs.result()
+        return result
+
+
+@contextlib.contextmanager
+def _lost_server(watch: Watch) -> Iterator[None]:
+    """Turn a broken connection into `EngineLost`, with the end of the server's log."""
+    try:
+        yield
+    except (OSError, server.EngineLost) as error:
+        raise server.EngineLost(
+            f"the vLLM server stopped answering ({error}). The end of its log:\n{support.log_tail(watch.log)}"
+        ) from error
+
+
+class TrainerSampler:
+    """The engine of a trainer as a `Sampler`, with the weights of the trainer's present step."""
+
+    def __init__(self, trainer: Any):
+        self.trainer = trainer
+        # Weight sync is a collective, so it happens here, on every rank, and sampling on one.
+        if trainer.state.global_step != trainer._last_loaded_step:
+            trainer.vllm_generation.sync_weights()
+            trainer._last_loaded_step = trainer.state.global_step
+
+    def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
+        """See `Sampler.sample`."""
+        return self.trainer.vllm_generation.sample(prompt_ids, params)
+
+
+def tied_head(model: Any) -> str | None:
+    """Name of the output head's parameter if it is the input embedding."""
+    return "lm_head.weight" if model.config.tie_word_embeddings else None
+
+
+def _transposed(model: Any) -> set[str]:
+    """Names of the matrices that GPT-2's layers store as (in, out)."""
+    return {f"{name}.weight" for name, module in model.named_modules() if isinstance(module, Conv1D)}
