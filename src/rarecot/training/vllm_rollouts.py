@@ -2,8 +2,8 @@
 
 What TRL 1.16 lacks, and when each piece can go:
 * `LLM(...)` gets no dtype and no eager switch (`watched`): when GRPOConfig has them.
-* Weight sync on a CPU: colocated, vLLM drops what it would write to (`plugin.keep_weights_writable`); to a server, TRL
-  knows NCCL only (`Client`): when vLLM repacks after an update, and TRL takes vLLM's pluggable transfer.
+* Weight sync on a CPU: colocated, vLLM has dropped what TRL would write to (`weights.repack`); to a server, TRL knows NCCL
+  only (`Client`): when vLLM repacks after an update, and TRL takes vLLM's pluggable transfer.
 * It waits for ever for an answer, and retries a dead server for a minute (`Client`): when VLLMClient has time-outs.
 * Its colocated engine seeds torch's global stream with the rank, whatever the run's seed is (`watched`).
 * Nothing looks whether the sync worked (`WatchedGeneration`).
@@ -31,11 +31,13 @@ from urllib3.util.retry import Retry
 from vllm.utils.network_utils import get_ip
 
 from rarecot.sampling import SamplingParams
-from rarecot.sampling.vllm import plugin, probe, server, support
-from rarecot.sampling.vllm.sampler import VllmSampler, engine_model
+from rarecot.sampling.vllm import probe, server, support, weights
+from rarecot.sampling.vllm.sampler import VllmSampler, engine_options
 from rarecot.sampling.vllm.transfer import open_group, send
 from rarecot.training.sync_check import TOKENS, Agreement, SyncError, agreement, explain
 from rarecot.types import Completion
+
+LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1")
 
 
 @dataclass
@@ -77,10 +79,7 @@ class Watch:
 def watched(watch: Watch) -> Iterator[None]:
     """While a `GRPOTrainer` is made inside: it gets our generation class, engine options and client."""
     class_with_watch = functools.partial(WatchedGeneration, watch=watch)
-    if support.is_cpu_build():
-        plugin.keep_weights_writable()
-    options = {"dtype": watch.dtype, "enforce_eager": watch.eager, "use_tqdm_on_load": False}
-    options |= {"generation_config": "vllm"}  # a model's own sampling settings must not bend the policy
+    options = {"dtype": watch.dtype, **engine_options(watch.eager)}
     with (
         _instead(grpo_trainer, "VLLMGeneration", class_with_watch),
         _instead(generation, "LLM", functools.partial(generation.LLM, **options)),
@@ -109,7 +108,10 @@ class WatchedGeneration(VLLMGeneration):
 
     def sync_weights(self) -> None:
         with _lost_server(self.watch):
-            super().sync_weights()
+            if self.mode == "colocate" and support.is_cpu_build():
+                weights.replace(self.llm, self._iter_named_params())
+            else:
+                super().sync_weights()
         self.syncs += 1
         if self.watch.due(self.syncs):
             self.check()
@@ -152,7 +154,7 @@ class WatchedGeneration(VLLMGeneration):
         if self.mode == "server":
             theirs = server.Server(self.vllm_client.base_url, self.watch.timeout).probe()
         else:
-            theirs = probe.probe_engine(engine_model(self.llm)) if self.tensor_parallel_size == 1 else None
+            theirs = probe.probe_engine(weights.engine_model(self.llm)) if self.tensor_parallel_size == 1 else None
         if theirs is None:
             return None, []
         model = self.accelerator.unwrap_model(self.model)
@@ -199,12 +201,18 @@ class Client(VLLMClient):
         self.session.trust_env = False
         server.Server(self.base_url, log=self.watch.log).wait(total_timeout)
 
+    def _get(self, url: str, **kwargs: Any) -> Any:
+        return _content(self.session.get(url, **kwargs))
+
+    def _post(self, url: str, **kwargs: Any) -> Any:
+        return _content(self.session.post(url, **kwargs))
+
     def init_communicator(self, device: Any = 0) -> None:
         if torch.device(device).type == "cuda":
             super().init_communicator(device)
             return
         world_size = self.get_world_size() + 1  # its workers, and the trainer as rank 0
-        info = {"master_address": get_ip(), "master_port": self.group_port}
+        info = {"master_address": "127.0.0.1" if self.host in LOOPBACK else get_ip(), "master_port": self.group_port}
         info |= {"rank_offset": 1, "world_size": world_size}
         self._gloo = self._meanwhile(
             "init_weight_transfer_engine",
@@ -231,6 +239,13 @@ class Client(VLLMClient):
         return result
 
 
+def _content(response: Any) -> Any:
+    if response.status_code != 200:
+        path = response.url.partition("/")[2]
+        raise server.EngineLost(f"{path} was answered with {response.status_code}: {response.text[:500]}")
+    return response.json()
+
+
 @contextlib.contextmanager
 def _lost_server(watch: Watch) -> Iterator[None]:
     """Turn a broken connection into `EngineLost`, with the end of the server's log."""
@@ -238,7 +253,7 @@ def _lost_server(watch: Watch) -> Iterator[None]:
         yield
     except (OSError, server.EngineLost) as error:
         raise server.EngineLost(
-            f"the vLLM server stopped answering ({error}). The end of its log:\n{support.log_tail(watch.log)}"
+            f"the vLLM server stopped answering ({str(error)[-300:]}). The end of its log:\n{support.log_tail(watch.log)}"
         ) from error
 
 

@@ -43,7 +43,8 @@ def engine(request, tokenizer, tmp_path_factory):
 
 @pytest.fixture
 def samplers(engine, tokenizer):
-    from rarecot.sampling.vllm.sampler import VllmSampler, load
+    from rarecot.sampling.vllm.sampler import VllmSampler
+    from rarecot.sampling.vllm.weights import load
 
     opened, folder, model = engine
     load(opened, folder)  # whatever another test has done to the weights
@@ -51,7 +52,7 @@ def samplers(engine, tokenizer):
 
 
 def test_greedy_equals_transformers_token_for_token(samplers, tokenizer):
-    ids, params = render_prompts(tokenizer, PROMPTS), SamplingParams(40, logprobs=True)
+    ids, params = render_prompts(tokenizer, PROMPTS), SamplingParams(6, logprobs=True)
     theirs, ours = (sampler.sample(ids, params) for sampler in samplers)
     assert {c.finish_reason for (c,) in ours} == {"stop", "length"}  # both kinds occur
     for (a,), (b,) in zip(theirs, ours, strict=True):
@@ -87,8 +88,18 @@ def test_seeds_repeat_and_prompts_do_not_share_randomness(samplers, tokenizer):
     assert (counts - probabilities).abs().max() < 0.1  # 400 draws: standard deviation at most 0.025
 
 
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_measurement_leaves_the_global_stream_alone(samplers, tokenizer, temperature):
+    ids = render_prompts(tokenizer, PROMPTS)
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    samplers[0].sample(ids, SamplingParams(10, temperature=temperature, seed=5))
+    assert torch.rand(1) == expected
+
+
 def test_new_weights_arrive_in_every_layer(engine, samplers, tokenizer, tmp_path):
-    from rarecot.sampling.vllm.sampler import load
+    from rarecot.sampling.vllm.weights import load
 
     opened, _, model = engine
     changed = LlamaForCausalLM(model.config)
@@ -100,21 +111,33 @@ def test_new_weights_arrive_in_every_layer(engine, samplers, tokenizer, tmp_path
 
 
 def test_a_matrix_that_did_not_arrive_is_named(engine, samplers, tmp_path, monkeypatch):
-    from rarecot.sampling.vllm import sampler
+    from rarecot.sampling.vllm import weights
 
     opened, _, model = engine
+    changed = LlamaForCausalLM(model.config)
+    changed.save_pretrained(tmp_path)
+    missed = "model.layers.0.self_attn.k_proj.weight"
+    old = model.get_parameter(missed).detach()
+    stale = ((name, old if name == missed else tensor) for name, tensor in weights.tensors(tmp_path))
+    weights.replace(opened, stale)
+    with pytest.raises(RuntimeError, match=rf"these differ: {missed}$"):
+        weights.verify(opened, tmp_path)
+
+
+def test_without_retying_the_head_goes_stale_and_is_named(engine, samplers, tmp_path, monkeypatch):
+    """vLLM's reload skips a tied head (weights.repack). The fix switched off, the probe must see it."""
+    from rarecot.sampling.vllm import support, weights
+
+    opened, _, model = engine
+    if not support.is_cpu_build():
+        pytest.skip("only the CPU build packs its matrices")
     LlamaForCausalLM(model.config).save_pretrained(tmp_path)
-    tensors = sampler._tensors
-    inside = sampler.engine_model(opened)
-    loads = type(inside).load_weights
-
-    def forgetful(self, weights):
-        return loads(self, [(name, tensor) for name, tensor in weights if "layers.0.self_attn.k_proj" not in name])
-
-    monkeypatch.setattr(type(inside), "load_weights", forgetful)
-    with pytest.raises(RuntimeError, match=r"these differ: model\.layers\.0\.self_attn\.k_proj\.weight$"):
-        sampler.load(opened, tmp_path)
-    assert any("k_proj" in name for name, _ in tensors(tmp_path))
+    monkeypatch.setattr(weights, "retie", lambda model: None)
+    if model.config.tie_word_embeddings:
+        with pytest.raises(RuntimeError, match=r"these differ: lm_head\.weight$"):
+            weights.load(opened, tmp_path)
+    else:
+        weights.load(opened, tmp_path)
 
 
 def test_a_second_bos_would_be_noticed():

@@ -57,7 +57,11 @@ def probe_engine(model: torch.nn.Module) -> Probe:
         handled |= {f"{name}.weight", f"{name}.bias"}
         result |= {part: _some(piece) for part, piece in parts.items()}
     for name, parameter in model.named_parameters():
-        if name not in handled and parameter.dim() == 1:
+        if name in handled:
+            continue
+        if parameter.dim() == 2:
+            result[name] = _some(parameter.float() @ _vector(parameter.shape[1]).to(device))
+        elif parameter.dim() == 1:
             result[name] = _some(parameter)
     return result
 

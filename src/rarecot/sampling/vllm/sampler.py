@@ -1,17 +1,17 @@
 """vLLM as a `Sampler`, in this process."""
 
+import contextlib
 import gc
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors import safe_open
 
 from rarecot.sampling.base import SamplingParams, completion_from_ids
-from rarecot.sampling.vllm import plugin, probe, support
+from rarecot.sampling.vllm import support
 from rarecot.types import Completion
 
 
@@ -35,7 +35,10 @@ class VllmSampler:
         """
         prompts = [{"prompt_token_ids": list(ids)} for ids in prompt_ids]
         how = [sampling_params(params, row, self.ends) for row in range(len(prompts))]
-        outputs = self.engine.generate(prompts, how, use_tqdm=False)
+        own_stream = params.seed is not None or params.temperature == 0
+        # The engine draws from torch's global stream even where every request has a seed; a measurement must not.
+        with random_stream_kept() if own_stream else contextlib.nullcontext():
+            outputs = self.engine.generate(prompts, how, use_tqdm=False)
         for ids, output in zip(prompt_ids, outputs, strict=True):
             same_prompt(ids, output.prompt_token_ids)
         return [[self._completion(c, params) for c in output.outputs] for output in outputs]
@@ -47,10 +50,16 @@ class VllmSampler:
         return completion_from_ids(self.tokenizer, ids, self.ends, scores)
 
 
+def random_stream_kept() -> contextlib.AbstractContextManager[None]:
+    """Afterwards, torch's global random streams stand where they stood."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
+    return torch.random.fork_rng(devices=devices)
+
+
 def open_engine(
     folder: Path, max_tokens: int, dtype: str | None = None, sequences: int = 256, gpu_memory: float = 0.9
 ) -> Any:
-    """A vLLM engine for one model, whose weights can be replaced (`load`).
+    """A vLLM engine for one model, whose weights can be replaced (`weights.load`).
 
     Args:
         folder: a checkpoint.
@@ -65,20 +74,34 @@ def open_engine(
     from vllm import LLM
 
     on_cpu = support.is_cpu_build()
-    if on_cpu:
-        plugin.keep_weights_writable()
     return LLM(
         model=str(folder),
         dtype=dtype or stored_dtype(folder),
-        enforce_eager=on_cpu,  # compiling takes longer than a laptop's evaluation
+        **engine_options(eager=on_cpu),  # on a CPU, compiling takes longer than a laptop's evaluation
         max_model_len=max_tokens,
         max_num_seqs=sequences,
         seed=0,
-        use_tqdm_on_load=False,
-        generation_config="vllm",  # a model's own sampling settings must not bend the policy
         logprobs_mode="processed_logprobs",  # of the distribution that is sampled from: after the temperature
         **({"gpu_memory_utilization": 0.3} if on_cpu else {"gpu_memory_utilization": gpu_memory}),
     )
+
+
+def engine_options(eager: bool) -> dict[str, Any]:
+    """Options of every engine that we or TRL open in this process.
+
+    Args:
+        eager: do not compile.
+    """
+    options = {
+        "enforce_eager": eager,
+        "use_tqdm_on_load": False,
+        "generation_config": "vllm",  # a model's own sampling settings must not bend the policy
+    }
+    if support.is_cpu_build():
+        # A prompt cut in two is sampled from once too often, and to undo it vLLM 0.32 turns the request's random stream back,
+        # which no CPU generator can: seeded sampling of many prompts at once would crash.
+        options["enable_chunked_prefill"] = False
+    return options
 
 
 def stored_dtype(folder: Path) -> str:
@@ -94,31 +117,6 @@ def close(engine: Any) -> None:
     engine.llm_engine.engine_core.shutdown()
     gc.collect()
     cleanup_dist_env_and_memory()
-
-
-def load(engine: Any, folder: Path) -> None:
-    """Replace an engine's weights by those of another checkpoint of the same shape, and make sure that they arrived.
-
-    Raises:
-        RuntimeError: the engine computes with other weights than the checkpoint's; names the parameters.
-    """
-    model = engine_model(engine)
-    model.load_weights(_tensors(folder))
-    engine.reset_prefix_cache()
-    tied = "lm_head.weight" if model.config.tie_word_embeddings else None
-    transposed = {name for name, _ in _tensors(folder) if ".c_" in name}  # GPT-2's Conv1D
-    wrong = probe.differing(
-        probe.probe_engine(model),
-        probe.probe_trainer(_tensors(folder), transposed, tied),
-        next(model.parameters()).dtype,
-    )
-    if wrong:
-        raise RuntimeError(f"vLLM does not compute with the weights in {folder}; these differ: {', '.join(wrong)}")
-
-
-def engine_model(engine: Any) -> torch.nn.Module:
-    """The model inside an engine of this process."""
-    return engine.llm_engine.model_executor.driver_worker.model_runner.model
 
 
 def sampling_params(params: SamplingParams, row: int, ends: Collection[int]) -> Any:
@@ -145,10 +143,3 @@ def same_prompt(sent: Sequence[int], read: Sequence[int] | None) -> None:
     """Raise unless the engine read exactly the ids that were sent."""
     if read is not None and list(read) != list(sent):
         raise RuntimeError(f"vLLM was given a prompt of ids {list(sent)[:8]}… but read {list(read)[:8]}…")
-
-
-def _tensors(folder: Path) -> Iterator[tuple[str, torch.Tensor]]:
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (not a mapping)
-                yield name, file.get_tensor(name)

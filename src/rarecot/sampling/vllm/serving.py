@@ -56,9 +56,9 @@ def command(
 
 def environment() -> dict[str, str]:
     """What the server needs beyond the present environment."""
-    settings = {"VLLM_SERVER_DEV_MODE": "1", plugin.SWITCH: "1", "VLLM_NO_USAGE_STATS": "1"}
+    settings = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}
     if support.is_cpu_build():
-        settings |= {"VLLM_CPU_KVCACHE_SPACE": "1", "OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+        settings |= {"VLLM_CPU_KVCACHE_SPACE": "1"}
     return settings
 
 

@@ -84,9 +84,6 @@ def prepare_environment(kv_cache_gib: int = 1) -> None:
         settings |= {
             "VLLM_CPU_KVCACHE_SPACE": str(kv_cache_gib),
             "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # the trainer's threads live on the same cores
-            # Threads of two OpenMP users that spin while they wait take the cores from each other.
-            "OMP_WAIT_POLICY": "PASSIVE",
-            "KMP_BLOCKTIME": "0",
         }
     for key, value in settings.items():
         os.environ.setdefault(key, value)

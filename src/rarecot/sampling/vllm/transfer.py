@@ -5,7 +5,7 @@ engine of ours, registered by `plugin`. Can go when vLLM has one for the CPU. On
 the trainer uses `open_group` and `send`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,6 +17,8 @@ from vllm.distributed.weight_transfer.base import (
     WeightTransferInitInfo,
     WeightTransferUpdateInfo,
 )
+
+from rarecot.sampling.vllm.weights import repack
 
 TIMEOUT = timedelta(seconds=120)  # for the rendezvous and for each tensor
 
@@ -41,7 +43,7 @@ class GlooUpdateInfo(WeightTransferUpdateInfo):
 
 
 class GlooEngine(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
-    """Receives each parameter by a broadcast and writes it in place with the model's own `load_weights`."""
+    """Receives each parameter by a broadcast and has the model packed anew with them."""
 
     init_info_cls = GlooInitInfo
     update_info_cls = GlooUpdateInfo
@@ -52,7 +54,7 @@ class GlooEngine(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
         self.group = open_group(init_info.master_address, init_info.master_port, rank, init_info.world_size)
 
     def start_weight_update(self) -> None:
-        """Nothing to prepare: weights are written in place."""
+        """Nothing to prepare."""
 
     def finish_weight_update(self) -> None:
         """Nothing to finish."""
@@ -62,24 +64,34 @@ class GlooEngine(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
         self.receive_weights(self.parse_update_info(update_info))
 
     def receive_weights(self, update_info: GlooUpdateInfo) -> None:
+        repack(self.vllm_config, self.model, self._received(update_info))
+
+    def _received(self, update_info: GlooUpdateInfo) -> Iterator[tuple[str, torch.Tensor]]:
         for name, dtype, shape in zip(update_info.names, update_info.dtype_names, update_info.shapes, strict=True):
             tensor = torch.empty(shape, dtype=getattr(torch, dtype))
             _broadcast(self.group, tensor)
-            self.model.load_weights([(name, tensor)])
+            yield name, tensor
 
     def shutdown(self) -> None:
         self.group = None
 
 
 def open_group(address: str, port: int, rank: int, world_size: int) -> distributed.ProcessGroup:
-    """A gloo group beside torch's default one; returns when all of its members are there."""
-    return stateless_init_torch_distributed_process_group(
-        address, port, rank, world_size, backend="gloo", timeout=TIMEOUT
-    )
+    """A gloo group beside torch's default one; returns when all of its members are there.
+
+    Raises:
+        ConnectionError: they are not within `TIMEOUT`.
+    """
+    try:
+        return stateless_init_torch_distributed_process_group(
+            address, port, rank, world_size, backend="gloo", timeout=TIMEOUT
+        )
+    except RuntimeError as error:
+        raise ConnectionError(f"gloo at {address}:{port}: {error}") from error
 
 
 def send(group: distributed.ProcessGroup, named: Iterable[tuple[str, torch.Tensor]]) -> None:
-    """Broadcast parameters from rank 0, in order."""
+    """Broadcast parameters from rank 0, in order. Raises ConnectionError when another member is gone."""
     for _, tensor in named:
         _broadcast(group, tensor.detach().cpu().contiguous())
 
@@ -87,4 +99,7 @@ def send(group: distributed.ProcessGroup, named: Iterable[tuple[str, torch.Tenso
 def _broadcast(group: distributed.ProcessGroup, tensor: torch.Tensor) -> None:
     options = distributed.BroadcastOptions()
     options.rootRank = 0
-    group.broadcast([tensor], options).wait(TIMEOUT)
+    try:
+        group.broadcast([tensor], options).wait(TIMEOUT)
+    except RuntimeError as error:
+        raise ConnectionError(f"gloo broadcast: {error}") from error

