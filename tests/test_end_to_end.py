@@ -103,6 +103,35 @@ def test_another_run_in_the_same_place_is_refused_or_moved_aside(run_dir, tmp_pa
     assert {r["seed"] for r in records.read(tmp_path / "runs" / "parity-tiny")} == {1}
 
 
+def test_another_rl_stage_is_moved_aside_and_shares_the_ntp_stage(run_dir, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    command = (
+        "python",
+        ROOT / "recipes/grpo.py",
+        "--config",
+        ROOT / "recipes/parity/tiny/grpo.yaml",
+        "--run_dir",
+        copy,
+    )
+    result = run_command(*command, "--max_steps", "1", "--eval_every", "9", "--move_aside", "true")
+    assert result.returncode == 0, result.stderr
+    old = tmp_path / "run.old-1"
+
+    def of(folder, stage):
+        return [r for r in records.read(folder) if r["stage"] == stage]
+
+    assert len(of(old, "grpo")) == len(of(run_dir, "grpo"))  # nothing is lost
+    assert of(copy, "sft") == of(run_dir, "sft")
+    assert {r["step"] for r in of(copy, "grpo")} == {0, 1}
+    assert sorted(p.name for p in (copy / "grpo").glob("checkpoint-*")) == ["checkpoint-1"]
+    assert set(yaml.safe_load((copy / "config.yaml").read_text())) == {"sft", "grpo"}
+    files = {p.name for p in (copy / "completions").iterdir()}
+    assert {records.completions_name(r) for r in records.read(copy) if r["split"] == "test"} == files
+
+
 def test_evaluation_after_training_skips_what_is_known(run_dir, tmp_path):
     import shutil
 

@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import shutil
 import subprocess
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,7 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.mixtures.build import Mixture, build, load, write_manifest
-from rarecot.mixtures.spec import locate
+from rarecot.mixtures.spec import MANIFEST, locate
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
 
@@ -125,15 +126,13 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
     run = Run(request.run_dir, request, mixture, is_main)
     if is_main:
         changes = _changes(request, flat, mixture)
-        # An RL stage starts from the run's own sft checkpoints, so moving those away would leave it without a model.
-        if changes and request.arguments.move_aside and request.stage == "sft":
-            _move_aside(request.run_dir)
+        if changes and request.arguments.move_aside:
+            _move_aside(request.run_dir, before=request.stage)
         elif changes:
             raise ConfigError(
                 [
                     f"{request.run_dir} already holds a run that differs ({'; '.join(changes)}), and a run is never "
-                    "mixed with another. Use another --run_dir"
-                    + (", or --move_aside true to rename the old one." if request.stage == "sft" else ".")
+                    "mixed with another. Use another --run_dir, or --move_aside true to rename the old one."
                 ]
             )
         if not run.is_complete:  # a finished stage keeps the provenance of what made its numbers
@@ -178,7 +177,7 @@ def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[s
     if old is not None:
         changed = [k for k in flat if k in old and k not in _FREE and old[k] != flat[k]]
         changes += [f"{request.stage}: {k} {old[k]!r} → {flat[k]!r}" for k in sorted(changed)]
-    manifest = request.run_dir / "manifest.json"
+    manifest = request.run_dir / MANIFEST
     if not changes and manifest.is_file():
         known = json.loads(manifest.read_text())["sha256"]
         if known != mixture.manifest["sha256"]:
@@ -186,11 +185,28 @@ def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[s
     return changes
 
 
-def _move_aside(run_dir: Path) -> None:
+def _move_aside(run_dir: Path, before: str) -> None:
+    """Rename a run, and start a new one that shares what came before a stage: RL starts from the run's own NTP."""
     number = next(n for n in range(1, 10_000) if not run_dir.with_name(f"{run_dir.name}.old-{n}").exists())
     aside = run_dir.with_name(f"{run_dir.name}.old-{number}")
     run_dir.rename(aside)
     print(f"{run_dir} held another run; it is now {aside}", flush=True)
+    kept = [] if before == "sft" else [stage for stage in _read(aside / CONFIG) if stage == "sft"]
+    for stage in kept:
+        shutil.copytree(aside / stage, run_dir / stage, copy_function=os.link)  # no second copy of the weights on disk
+        for record in records.read(aside):
+            if record["stage"] == stage:
+                records.append(run_dir, record)
+        if (aside / records.COMPLETIONS).is_dir():
+            (run_dir / records.COMPLETIONS).mkdir(exist_ok=True)
+            for file in (aside / records.COMPLETIONS).glob(f"{stage}-*"):
+                os.link(file, run_dir / records.COMPLETIONS / file.name)
+    if kept:
+        for name in (CONFIG, VERSIONS):
+            only = {stage: _read(aside / name)[stage] for stage in kept}
+            text = yaml.safe_dump(only, sort_keys=True) if name == CONFIG else json.dumps(only, indent=2) + "\n"
+            _write(run_dir / name, text)
+        shutil.copy(aside / MANIFEST, run_dir / MANIFEST)
 
 
 def _read(path: Path) -> dict[str, Any]:

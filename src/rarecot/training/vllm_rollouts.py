@@ -15,14 +15,14 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import trl.generation.vllm_generation as generation
 import trl.trainer.grpo_trainer as grpo_trainer
-from accelerate.utils import set_seed
+from accelerate.utils import broadcast_object_list, set_seed
 from requests.adapters import HTTPAdapter
 from transformers.pytorch_utils import Conv1D
 from trl.generation.vllm_client import VLLMClient
@@ -34,7 +34,7 @@ from rarecot.sampling import SamplingParams
 from rarecot.sampling.vllm import probe, server, support, weights
 from rarecot.sampling.vllm.sampler import VllmSampler, engine_options
 from rarecot.sampling.vllm.transfer import open_group, send
-from rarecot.training.sync_check import TOKENS, Agreement, SyncError, agreement, explain
+from rarecot.training.sync_check import TOKENS, SyncError, agreement, explain
 from rarecot.types import Completion
 
 LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1")
@@ -67,7 +67,6 @@ class Watch:
     timeout: float
     log: Path | None
     seed: int
-    latest: Agreement | None = field(default=None, init=False)
 
     def due(self, sync: int) -> bool:
         """Whether the n-th sync is checked, counting from 1. The first one writes the weights that the engine had
@@ -124,15 +123,26 @@ class WatchedGeneration(VLLMGeneration):
         return output
 
     def check(self) -> None:
-        """Compare greedy responses with the trainer; raise `SyncError` on a difference beyond rounding."""
+        """Compare greedy responses and the weights behind them with the trainer's; on every rank.
+
+        Raises:
+            SyncError: they differ by more than rounding.
+        """
         watch, model = self.watch, self.accelerator.unwrap_model(self.model)
-        params = SamplingParams(min(TOKENS, self.max_completion_length), logprobs=True)
-        completions = [several[0] for several in self._sample(watch.prompt_ids, params, and_sleep=False)]
-        found = agreement(model, watch.prompt_ids, completions)
-        watch.latest = found
-        if found.exceeds(watch.dtype, watch.tolerance):
-            wrong, unknown = self.differing()
+        found = agreement(model, watch.prompt_ids, self._greedy())
+        wrong, unknown = self.differing()
+        if wrong or found.exceeds(watch.dtype, watch.tolerance):
             raise SyncError(explain(found, watch.dtype, self.step(), wrong, unknown))
+
+    def _greedy(self) -> list[Completion]:
+        """The engine's greedy completions of the watched prompts; a server's, which rank 0 alone talks to, on all ranks."""
+        params = SamplingParams(min(TOKENS, self.max_completion_length), logprobs=True)
+        made: list[Any] = [None]
+        if self.mode != "server" or self.accelerator.is_main_process:
+            made = [[several[0] for several in self._sample(self.watch.prompt_ids, params, and_sleep=False)]]
+        if self.mode == "server":
+            broadcast_object_list(made, from_process=0)
+        return made[0]
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
         """Complete prompts with the weights of the last sync, see `Sampler.sample`."""
@@ -150,15 +160,19 @@ class WatchedGeneration(VLLMGeneration):
                 return sampler.sample(prompt_ids, params)
 
     def differing(self) -> tuple[list[str] | None, list[str]]:
-        """Parameters that the engine computes with differently, and those that cannot be compared by name."""
+        """Parameters that the engine computes with differently (None: cannot be said), and those that cannot be compared
+        by name."""
+        model = self.accelerator.unwrap_model(self.model)
+        ours = probe.probe_trainer(
+            self._iter_named_params(), _transposed(model), tied_head(model)
+        )  # may be a collective
         if self.mode == "server":
-            theirs = server.Server(self.vllm_client.base_url, self.watch.timeout).probe()
+            is_main = self.accelerator.is_main_process
+            theirs = server.Server(self.vllm_client.base_url, self.watch.timeout).probe() if is_main else None
         else:
             theirs = probe.probe_engine(weights.engine_model(self.llm)) if self.tensor_parallel_size == 1 else None
         if theirs is None:
             return None, []
-        model = self.accelerator.unwrap_model(self.model)
-        ours = probe.probe_trainer(self._iter_named_params(), _transposed(model), tied_head(model))
         dtype = getattr(torch, self.watch.dtype)
         return probe.differing(theirs, ours, dtype), probe.incomparable(theirs, ours)
 
@@ -266,6 +280,16 @@ class TrainerSampler:
         if trainer.state.global_step != trainer._last_loaded_step:
             trainer.vllm_generation.sync_weights()
             trainer._last_loaded_step = trainer.state.global_step
+
+    def _greedy(self) -> list[Completion]:
+        """The engine's greedy completions of the watched prompts; a server's, which rank 0 alone talks to, on all ranks."""
+        params = SamplingParams(min(TOKENS, self.max_completion_length), logprobs=True)
+        made: list[Any] = [None]
+        if self.mode != "server" or self.accelerator.is_main_process:
+            made = [[several[0] for several in self._sample(self.watch.prompt_ids, params, and_sleep=False)]]
+        if self.mode == "server":
+            broadcast_object_list(made, from_process=0)
+        return made[0]
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
         """See `Sampler.sample`."""

@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from rarecot.rendering import render_prompts
-from rarecot.sampling import Samplers, SamplingParams
+from rarecot.sampling import SamplingParams
 from rarecot.sampling.hf import HfSampler
 
 pytestmark = [pytest.mark.vllm, pytest.mark.slow]
@@ -146,24 +146,3 @@ def test_a_second_bos_would_be_noticed():
     same_prompt([1, 3, 4], (1, 3, 4))
     with pytest.raises(RuntimeError, match="was given a prompt of ids"):
         same_prompt([1, 3, 4], [1, 1, 3, 4])
-
-
-def test_samplers_keep_one_engine_for_checkpoints_of_one_shape(engine, tokenizer, tmp_path):
-    from rarecot.sampling.vllm.sampler import close
-
-    close(engine[0])
-    models = []
-    for number in range(2):
-        torch.manual_seed(number)
-        models.append(LlamaForCausalLM(engine[2].config))
-        models[-1].save_pretrained(tmp_path / str(number))
-        tokenizer.save_pretrained(tmp_path / str(number))
-    opener, engines = Samplers("vllm", 64), []
-    ids, params = render_prompts(tokenizer, PROMPTS), SamplingParams(20)
-    for number, model in enumerate(models):
-        sampler, _ = opener.open(tmp_path / str(number), max_tokens=64)
-        engines.append(sampler.engine)
-        ours = HfSampler(model, tokenizer).sample(ids, params)
-        assert [c.token_ids for (c,) in sampler.sample(ids, params)] == [c.token_ids for (c,) in ours]
-    assert engines[0] is engines[1]
-    opener.close()
