@@ -94,6 +94,20 @@ def test_any_set_of_runs_gives_figures(tmp_path, runs):
     assert ("rounds" in pictures) == any(run.rl_stage for run in made)
 
 
+def test_rollouts_by_vllm_show_the_mismatch(tmp_path):
+    run = make_run(tmp_path / "a")
+    for record in run.records:
+        if record["split"] == "rollouts":
+            fields = {"log_ratio_mean_long": -1e-4, "log_ratio_max_long": 1e-2, "is_cut_share_long": 0.0}
+            short = {"log_ratio_mean_short": None, "log_ratio_max_short": None, "is_cut_share_short": None}
+            record.update(
+                fields | (short if record["step"] == 2 else {k.replace("long", "short"): 1e-5 for k in fields})
+            )
+    pictures, page = report([run], tmp_path)
+    assert pictures["mismatch"].stat().st_size > 10_000
+    assert "log π_trainer" in page
+
+
 def test_seeds_are_one_condition_and_mixtures_are_not(tmp_path):
     made = [make_run(tmp_path / "a"), make_run(tmp_path / "b", seed=1), make_run(tmp_path / "c", p_cot=0.5)]
     assert [len(members) for members in conditions(made).values()] == [2, 1]

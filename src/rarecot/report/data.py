@@ -27,6 +27,7 @@ _NOT_THE_RUN = (
     "starts_from",
     "run_name",
     "model_name_or_path",
+    *("vllm_server", "vllm_group_port", "vllm_request_timeout", "vllm_gpu_memory", "vllm_max_model_length", "sync_"),
 )
 _NOT_THE_MIXTURE = {
     "seed",

@@ -39,6 +39,8 @@ def save_all(runs: Sequence[RunData], folder: Path) -> dict[str, Path]:
     makers = {"overview": overview, "trajectory": trajectory, "calibration": calibration, "lengths": lengths}
     if rl:
         makers["rounds"] = rounds
+    if any(run.rl_stage and mismatches(run) for run in runs):
+        makers["mismatch"] = mismatch
     paths = {}
     with plt.rc_context(STYLE):
         for name, make in makers.items():
@@ -80,6 +82,13 @@ def rounds(runs: Sequence[RunData]) -> Figure:
     """Long share of the rollouts against the recursion of Theorem 2."""
     figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
     draw_rounds(axes, runs)
+    return figure
+
+
+def mismatch(runs: Sequence[RunData]) -> Figure:
+    """How far vLLM's distribution is from the trainer's on the rollouts, by length class."""
+    figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
+    draw_mismatch(axes, runs)
     return figure
 
 
@@ -238,6 +247,31 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
     )
     axes.set(ylim=(-0.02, 1.03), xlabel=f"{name} round", ylabel="long share")
     axes.legend(loc="lower right", fontsize=8)
+
+
+def mismatches(run: RunData) -> list[Record]:
+    """The rollouts that vLLM sampled."""
+    return [r for r in run.series(run.rl_stage, "sampled", "rollouts") if "log_ratio_max_long" in r]
+
+
+def draw_mismatch(axes: Axes, runs: Sequence[RunData]) -> None:
+    """Largest and mean log π_trainer − log π_sampler of a round's tokens, long and short responses apart."""
+    axes.set_title("Sampler and trainer: the same policy?")
+    several = [run for run in runs if run.rl_stage and mismatches(run)]
+    for i, run in enumerate(several):
+        rounds_ = mismatches(run)
+        for kind, colour in (("long", SAMPLED), ("short", SHORT)):
+            shown = [r for r in rounds_ if r[f"log_ratio_max_{kind}"] is not None]
+            x = [r["step"] for r in shown]
+            label = f"{kind} responses" if i == 0 else None
+            axes.plot(
+                x, [r[f"log_ratio_max_{kind}"] for r in shown], color=colour, lw=1.4, marker="o", ms=3, label=label
+            )
+            axes.plot(x, [abs(r[f"log_ratio_mean_{kind}"]) for r in shown], color=colour, lw=1, ls=":")
+    axes.plot([], [], color=THEORY, lw=1.4, label="largest of a token")
+    axes.plot([], [], color=THEORY, lw=1, ls=":", label="mean, absolute")
+    axes.set(yscale="log", xlabel=f"{STAGE_NAMES[several[0].rl_stage]} step", ylabel="log-probability ratio (nats)")
+    axes.legend(loc="best", fontsize=8)
 
 
 def _mark_flip(axes: Axes, run: RunData, label: bool) -> None:

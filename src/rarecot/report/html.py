@@ -19,6 +19,8 @@ CAPTIONS = {
     "calibration": "The long share at temperature 1 after next-token prediction equals p_cot (Theorem 1).",
     "rounds": "The long share of RL's own rollouts. Dashed: Theorem 2, which is about STaR; a GRPO step moves the odds by "
     "a factor set by its learning rate.",
+    "mismatch": "log π_trainer − log π_sampler of the rollouts' tokens, where vLLM sampled them. In float32 it is rounding; "
+    "in half precision, a difference that grows with training or is larger for long responses bends the gradient.",
     "lengths": "Sampled response lengths before and after RL.",
 }
 
