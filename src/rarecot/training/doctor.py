@@ -51,10 +51,10 @@ def examine(folder: Path) -> list[Finding]:
     Args:
         folder: where runs will be written.
     """
-    findings = [packages(), disk(folder), memory(), _tried("device"), _tried("gloo")]
-    if '"cuda": true' in findings[3].text:
+    device = _tried("device")
+    findings = [packages(), disk(folder), memory(), _device_in_words(device), _tried("gloo")]
+    if device.state == "ok" and json.loads(device.text)["cuda"]:
         findings.append(_tried("nccl"))
-    findings[3] = _device_in_words(findings[3])
     if found := support.problems():
         state = "absent" if support.installed() is None else "FAIL"
         return [*findings, Finding("vLLM", state, found[0], "" if state == "absent" else " ".join(found[1:]))]
