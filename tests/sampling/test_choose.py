@@ -6,6 +6,11 @@ from rarecot.sampling.choose import VLLM_PAYS_FROM
 from rarecot.sampling.vllm import support
 
 
+@pytest.fixture(autouse=True)
+def _gpu(monkeypatch):
+    monkeypatch.setattr(support, "has_gpu", lambda: True)
+
+
 def test_auto_takes_vllm_only_where_it_works_and_pays(monkeypatch):
     monkeypatch.setattr(support, "installed", lambda: ("vllm", "0.30.0"))
     assert choose("auto", VLLM_PAYS_FROM - 1) == "transformers"
@@ -33,6 +38,12 @@ def test_versions(monkeypatch, found, words):
     assert bool(text) == bool(words)
     for word in words:
         assert word in text
+
+
+def test_a_cuda_build_without_a_gpu_is_refused(monkeypatch):
+    monkeypatch.setattr(support, "installed", lambda: ("vllm", "0.30.0"))
+    monkeypatch.setattr(support, "has_gpu", lambda: False)
+    assert "this machine shows none" in support.problems()[0]
 
 
 def test_vllm_that_is_not_there_is_refused_before_a_model_loads(monkeypatch):

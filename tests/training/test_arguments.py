@@ -208,10 +208,15 @@ def test_refusal_imports_no_torch_and_exits_2():
         ),
         (["--vllm_dtype", "bf16"], ["vllm_dtype is 'bf16'", "bfloat16"]),
         (["--vllm_request_timeout", "0"], ["it must be 1 or more"]),
+        (["--vllm_importance_sampling_correction", "false"], ["neither corrected nor measured"]),
+        (["--off_policy_mask_threshold", "0.5"], ["removes whole responses, long ones first"]),
+        (["--vllm_tensor_parallel_size", "2"], ["is not 1", "recipes/serve.py takes --tensor_parallel_size"]),
+        (["--use_vllm", "yes", "--vllm_mode", "colocated"], ["did you mean 'colocate'"]),
     ],
 )
 def test_vllm_options_are_checked(checkpoint, monkeypatch, words, expected):
     monkeypatch.setattr(support, "installed", lambda: ("vllm", "0.30.0"))
+    monkeypatch.setattr(support, "has_gpu", lambda: True)
     small = ["--d", "20", "--max_completion_length", "21", "--run_dir", checkpoint.parents[1], "--use_vllm", "true"]
     parse("grpo", "", [str(word) for word in [*GRPO, *small]])  # nothing else is wrong
     found = " ".join(problems("grpo", [*GRPO, *small, *words]))
@@ -227,3 +232,10 @@ def test_vllm_that_cannot_be_used_is_refused(checkpoint, monkeypatch):
     found = " ".join(problems("grpo", [*GRPO, *small, "--vllm_enable_sleep_mode", "true"]))
     assert "attention heads of size 16; vLLM's CPU build knows 32, 64" in found
     assert "CPU build cannot sleep" in found
+
+
+def test_yaml_booleans_are_choices_too(tmp_path):
+    recipe = tmp_path / "grpo.yaml"
+    recipe.write_text((ROOT / "recipes/parity/headline/grpo.yaml").read_text() + "vllm_enforce_eager: true\n")
+    found = problems("grpo", ["--config", recipe, "--mixture", SFT[3], "--run_dir", tmp_path])
+    assert "enforce_eager" not in " ".join(found)

@@ -11,10 +11,11 @@ def test_ratios_of_each_response():
     trainer = torch.tensor([[-1.0, -2.0, -9.0], [-1.0, -1.0, -1.0]])
     sampler = torch.tensor([[-1.5, -2.0, -1.0], [-1.0, -0.5, math.nan]])
     mask = torch.tensor([[1, 1, 0], [1, 1, 1]])
-    first, second = token_ratios(trainer, sampler, mask, bound=math.exp(0.4))
+    first, second = token_ratios(trainer, sampler, mask, highest=math.exp(0.4))
     assert first == TokenRatios(tokens=2, total=0.5, worst=0.5, cut=1)  # exp(0.5) is over the bound
     assert second == TokenRatios(tokens=2, total=-0.5, worst=0.5, cut=0)  # the last one was not reported
-    assert [r.cut for r in token_ratios(trainer, sampler, mask, bound=None)] == [0, 0]
+    assert [r.cut for r in token_ratios(trainer, sampler, mask, highest=None)] == [0, 0]
+    assert [r.cut for r in token_ratios(trainer, sampler, mask, highest=None, lowest=0.7)] == [0, 1]  # exp(−0.5)
 
 
 def test_summary_by_length_class():

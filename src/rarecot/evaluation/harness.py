@@ -99,7 +99,12 @@ def evaluate(
         for completion in several
     ]
     measured = metrics.summarise(responses)
-    return {**description, **measured, "seconds": round(time.perf_counter() - started, 3)}, responses
+    return {
+        **description,
+        **measured,
+        "sampler": sampler.name,
+        "seconds": round(time.perf_counter() - started, 3),
+    }, responses
 
 
 def respond(problem_id: str, completion: Completion, gold: str, style: str) -> Response:

@@ -28,6 +28,7 @@ FIELDS: dict[str, str] = {
     "n": "responses",
     "samples": "responses a problem",
     "max_new_tokens": "cap on a response in tokens, end-of-sequence included",
+    "sampler": "what sampled, and in which data type",
     "sampling_seed": "of the random stream that sampled; test split only",
     "accuracy": "share of responses whose final answer is right",
     "accuracy_ci": "95 % interval, clustered by prompt",

@@ -28,7 +28,13 @@ class SamplingParams:
 
 
 class Sampler(Protocol):
-    """Something that completes prompts."""
+    """Something that completes prompts.
+
+    Args:
+        name: for records: the library and the data type that it computes in, such as `vllm bfloat16`.
+    """
+
+    name: str
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
         """For each of the B prompts, `params.n` completions, in order."""

@@ -53,10 +53,11 @@ class Samplers:
         from transformers import AutoTokenizer, GenerationConfig
 
         tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-        if choose(self.backend, checkpoints.parameters(folder)) == "transformers":
+        backend, unfit = choose(self.backend, checkpoints.parameters(folder)), support.model_problems(folder)
+        if backend == "vllm" and unfit and self.backend == "vllm":
+            raise ConfigError(unfit)
+        if backend == "transformers" or unfit:
             return self._transformers(folder, tokenizer), tokenizer
-        if found := support.model_problems(folder):
-            raise ConfigError(found)
         settings = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").is_file() else None
         return self._vllm(folder, tokenizer, eos_ids(settings, tokenizer), max_tokens), tokenizer
 

@@ -27,6 +27,7 @@ class HfSampler:
 
     def __init__(self, model: Any, tokenizer: Any, batch_size: int = 256):
         self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+        self.name = f"transformers {str(model.dtype).removeprefix('torch.')}"
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
         """See `Sampler.sample`. Prompts of similar length share a batch; the result is in the order given."""

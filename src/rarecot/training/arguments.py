@@ -80,7 +80,7 @@ class GrpoArguments(RunArguments):
         "auto", "do not compile in vLLM (slower tokens, faster start); auto: on a CPU"
     )
     sync_check_every: int = _option(
-        10, "weight syncs between checks that vLLM generates with the trained weights; the first two always; 0: never"
+        10, "weight syncs between checks that vLLM generates with the trained weights; the first always; 0: never"
     )
     sync_tolerance: float = _option(
         0.0, "largest difference in log-probability (nats) that the sync check accepts; 0: what the data type explains"
@@ -136,7 +136,8 @@ class Request:
     @property
     def use_vllm(self) -> bool:
         """Whether rollouts come from vLLM."""
-        return "use_vllm" in trainer_options(self.stage) and self.trainer_value("use_vllm") is True
+        words = ("true", "1", "yes", "y", "t")  # what transformers' parser takes for true
+        return "use_vllm" in trainer_options(self.stage) and str(self.trainer_value("use_vllm")).lower() in words
 
     @property
     def tokens_needed(self) -> int:
@@ -273,6 +274,7 @@ def _value(value: Any, kind: Any) -> Any:
             raise ValueError(f"is {value!r}: it takes one value.")
         value = value[0]
     if typing.get_origin(kind) is Literal:
+        value = str(value).lower() if isinstance(value, bool) else value  # YAML's true
         if value not in typing.get_args(kind):
             choices = typing.get_args(kind)
             raise ValueError(f"is {value!r}{nearest(str(value), choices)} It must be one of {', '.join(choices)}.")

@@ -129,6 +129,21 @@ def _vllm(request: Any) -> list[str]:
             f"vllm_importance_sampling_mode is {correction}: a ratio over a whole sequence grows with its length, so it removes "
             f"or shrinks long responses first, which is what this program measures. Use token_truncate or token_mask."
         )
+    if request.trainer_value("vllm_importance_sampling_correction") is False:
+        problems.append(
+            "vllm_importance_sampling_correction is false: the mismatch between vLLM and the trainer would be neither corrected "
+            "nor measured. Leave it out; in float32 it changes nothing."
+        )
+    if request.trainer_value("off_policy_mask_threshold") is not None:
+        problems.append(
+            "off_policy_mask_threshold removes whole responses, long ones first, which is what this program measures. Leave it "
+            "out; token-level correction is on."
+        )
+    if request.trainer_value("vllm_tensor_parallel_size") != 1:
+        problems.append(
+            "vllm_tensor_parallel_size is not 1: a colocated engine over several GPUs is not supported (its ranks would draw "
+            "different tokens). Use vllm_mode server, whose recipes/serve.py takes --tensor_parallel_size."
+        )
     mode, modes = request.trainer_value("vllm_mode"), ("colocate", "server")
     if mode not in modes:
         problems.append(f"vllm_mode is '{mode}'{nearest(str(mode), modes)} It must be one of {', '.join(modes)}.")

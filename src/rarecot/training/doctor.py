@@ -89,6 +89,7 @@ def packages() -> Finding:
 
 def disk(folder: Path) -> Finding:
     """Free space where runs are written."""
+    folder = next(parent for parent in (folder.resolve(), *folder.resolve().parents) if parent.is_dir())
     free = shutil.disk_usage(folder).free / GIB
     if free < LEAST_DISK:
         return Finding("disk", "FAIL", f"{free:.1f} GiB free in {folder}", "free some, or set run_dir to another disk")

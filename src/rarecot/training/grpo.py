@@ -6,6 +6,7 @@ mismatch between sampler and trainer recorded; the harness runs beside it.
 """
 
 import contextlib
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,6 @@ import torch
 from transformers import AutoModelForCausalLM
 from trl import GRPOTrainer
 
-from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.mixtures.build import Mixture
 from rarecot.rendering import render_prompts
@@ -29,7 +29,7 @@ from rarecot.training.memory_plan import available_ram
 from rarecot.training.rollouts import RolloutRecorder
 from rarecot.training.run import Run
 from rarecot.training.session import load_tokenizer
-from rarecot.training.sync_check import PROMPTS
+from rarecot.training.sync_check import PROMPTS, TOLERANCE
 
 
 def model_and_tokenizer(request: Request) -> tuple[Any, Any]:
@@ -48,17 +48,31 @@ class RecordedGRPOTrainer(GRPOTrainer):
 
     recorder: RolloutRecorder
 
+    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+        started, synced = time.perf_counter(), self.vllm_generation.seconds if self.use_vllm else 0.0
+        output = super()._generate_single_turn(*args, **kwargs)
+        total = time.perf_counter() - started
+        sync = self.vllm_generation.seconds - synced if self.use_vllm else 0.0
+        # For trackers and trainer_state.json; records hold nothing that differs from one run of the same seed to the next.
+        self._metrics["train"]["seconds/generate"].append(total - sync)
+        if self.use_vllm:
+            self._metrics["train"]["seconds/sync"].append(sync)
+        return output
+
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         output = super()._generate_and_score_completions(inputs)
         if "importance_sampling_ratio" in output:  # sampled by vLLM
-            self.recorder.mismatch(
+            worst = self.recorder.mismatch(
                 mismatch.token_ratios(
                     output["old_per_token_logps"],
                     output["sampling_per_token_logps"],
                     output["completion_mask"],
                     self.vllm_importance_sampling_clip_max,
+                    self.vllm_importance_sampling_clip_min,
                 )
             )
+            allowed, _ = TOLERANCE[self.vllm_generation.watch.dtype]
+            self.vllm_generation.suspicious = worst > allowed
         self.recorder.write()
         return output
 
@@ -78,7 +92,7 @@ def make_trainer(run: Run, config: Any, model: Any, tokenizer: Any, mixture: Mix
         )
     trainer.recorder = recorder
     if config.use_vllm:
-        trainer.vllm_generation.step = lambda: trainer.state.global_step
+        trainer.vllm_generation.watch.step = lambda: trainer.state.global_step
     return trainer
 
 
@@ -99,10 +113,15 @@ def preflight(run: Run, config: Any) -> None:
         server = Server(url, run.request.arguments.vllm_request_timeout, server_log(run))
         server.wait(config.vllm_server_timeout)
         tokenizer, texts = load_tokenizer(folder), list(run.mixture.rl["prompt"][:PROMPTS])
-        names = checkpoints.parameter_names(folder)
         prompts = dict(zip(texts, render_prompts(tokenizer, texts), strict=True))
-        if problems := misfits(server, prompts, names, run.request.tokens_needed):
+        if problems := misfits(server, folder, prompts, run.request.tokens_needed, vllm_dtype(run.request, config)):
             raise ConfigError(problems)
+
+
+def vllm_dtype(request: Request, config: Any) -> str:
+    """The data type of vLLM's weights and computation: as asked for, or that of training."""
+    automatic = "bfloat16" if config.bf16 else "float16" if config.fp16 else "float32"
+    return automatic if request.arguments.vllm_dtype == "auto" else request.arguments.vllm_dtype
 
 
 def server_log(run: Run) -> Path:
@@ -115,12 +134,11 @@ def _watched_vllm(run: Run, config: Any, tokenizer: Any, eos: list[int], mixture
     from rarecot.training.vllm_rollouts import Watch, watched
 
     arguments = run.request.arguments
-    automatic = "bfloat16" if config.bf16 else "float16" if config.fp16 else "float32"
     watch = Watch(
         tokenizer=tokenizer,
         ends=eos,
         prompt_ids=render_prompts(tokenizer, mixture.rl["prompt"][:PROMPTS]),
-        dtype=automatic if arguments.vllm_dtype == "auto" else arguments.vllm_dtype,
+        dtype=vllm_dtype(run.request, config),
         eager=support.is_cpu_build()
         if arguments.vllm_enforce_eager == "auto"
         else arguments.vllm_enforce_eager == "true",

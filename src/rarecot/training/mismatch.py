@@ -31,7 +31,11 @@ class TokenRatios:
 
 
 def token_ratios(
-    trainer: torch.Tensor, sampler: torch.Tensor, mask: torch.Tensor, bound: float | None
+    trainer: torch.Tensor,
+    sampler: torch.Tensor,
+    mask: torch.Tensor,
+    highest: float | None,
+    lowest: float | None = None,
 ) -> list[TokenRatios]:
     """Per response.
 
@@ -39,11 +43,14 @@ def token_ratios(
         trainer: log-probabilities under the trained policy, shape (B, T), at the sampling temperature.
         sampler: the same as the sampler reported them; NaN where it did not.
         mask: 1 for the response's own tokens.
-        bound: importance ratios above are cut; None: there is no bound.
+        highest: importance ratios above are cut; None: there is no bound.
+        lowest: importance ratios below are cut; None: there is no bound.
     """
     keep = mask.bool() & ~sampler.isnan()  # (B, T)
     ratio = torch.where(keep, trainer - sampler, 0.0).double()
-    over = ratio.exp() > bound if bound is not None else torch.zeros_like(keep)
+    over = ratio.exp() > (highest if highest is not None else torch.inf)
+    if lowest is not None:
+        over |= keep & (ratio.exp() < lowest)
     rows = zip(
         keep.sum(1).tolist(), ratio.sum(1).tolist(), ratio.abs().amax(1).tolist(), over.sum(1).tolist(), strict=True
     )

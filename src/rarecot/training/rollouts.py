@@ -74,10 +74,15 @@ class RolloutRecorder:
             "seconds": round(time.perf_counter() - started, 3),
         }
 
-    def mismatch(self, ratios: Sequence[TokenRatios]) -> None:
-        """Add what is known about sampler and trainer to the batch's record; on every rank, in the batch's order."""
+    def mismatch(self, ratios: Sequence[TokenRatios]) -> float:
+        """Add what is known about sampler and trainer to the batch's record; on every rank, in the batch's order.
+
+        Returns:
+            The largest absolute log ratio of a token, over all ranks.
+        """
         everywhere = gather_object(list(zip(ratios, self._kinds, strict=True)))
         self._record |= summarise_mismatch(*zip(*everywhere, strict=True))
+        return max(ratio.worst for ratio, _ in everywhere)
 
     def write(self) -> None:
         """The batch is complete: append its record (rank 0)."""

@@ -85,11 +85,11 @@ def agreement(model: Any, prompt_ids: Sequence[Sequence[int]], completions: Sequ
     )
 
 
-def explain(found: Agreement, dtype: str, step: int, wrong: list[str] | None, unknown: Sequence[str]) -> str:
+def explain(found: Agreement | None, dtype: str, step: int, wrong: list[str] | None, unknown: Sequence[str]) -> str:
     """What to tell the user when the check fails.
 
     Args:
-        found: the disagreement.
+        found: the disagreement; None in a rehearsal, where only the weights were compared.
         dtype: the engine's.
         step: optimizer steps taken.
         wrong: parameters that the engine computes with differently; None if they could not be compared.
@@ -106,10 +106,14 @@ def explain(found: Agreement, dtype: str, step: int, wrong: list[str] | None, un
         )
         if unknown:
             cause += f" Not compared: {', '.join(unknown[:8])}."
-    worst, mean = TOLERANCE[dtype]
+    evidence = ""
+    if found is not None:
+        worst, mean = TOLERANCE[dtype]
+        evidence = (
+            f"On {found.tokens} greedy tokens the log-probabilities differ by up to {found.worst:.3g} (mean {found.mean:.3g}, "
+            f"greedy choice off by {found.gap:.3g}); {dtype} explains up to {worst:g} (mean {mean:g}). "
+        )
     return (
-        f"vLLM does not generate with the weights that are being trained (after step {step}): {cause} On {found.tokens} greedy "
-        f"tokens the log-probabilities differ by up to {found.worst:.3g} (mean {found.mean:.3g}, greedy choice off by "
-        f"{found.gap:.3g}); {dtype} explains up to {worst:g} (mean {mean:g}). Rewards would still rise while the gradient is "
-        f"wrong, so the run stops. `python recipes/doctor.py` tests the sync alone."
+        f"vLLM does not generate with the weights that are being trained (after step {step}): {cause} {evidence}Rewards would "
+        f"still rise while the gradient is wrong, so the run stops. `python recipes/doctor.py` tests the sync alone."
     )

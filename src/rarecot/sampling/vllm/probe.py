@@ -6,9 +6,12 @@ build does with a tied output head. So each layer is asked for W·x at some rows
 
 import math
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
+
+from rarecot.rendering import fingerprint_of_folder
 
 ROWS = 64  # of each matrix, evenly spaced; an update that was missed changes all of them
 # Of a parameter's largest value; measured on SmolLM2-135M: 1.4e-6, 6.3e-4, 5.9e-3.
@@ -25,6 +28,11 @@ class WorkerProbe:
     def rarecot_probe(self) -> Probe:
         """See `probe_engine`."""
         return probe_engine(self.model_runner.model)
+
+    def rarecot_identity(self) -> dict[str, Any]:
+        """What is served: the model's config, and the fingerprint of its tokenizer."""
+        model = self.model_runner.model_config
+        return {"config": model.hf_config.to_dict(), "tokenizer": fingerprint_of_folder(Path(model.tokenizer))}
 
 
 def probe_engine(model: torch.nn.Module) -> Probe:
@@ -44,8 +52,9 @@ def probe_engine(model: torch.nn.Module) -> Probe:
         prefix, _, last = name.rpartition(".")
         prefix = f"{prefix}." if prefix else ""
         if hasattr(module, "org_vocab_size"):  # an embedding or the output head; padded to a round size
-            values = _vocabulary(module, method, is_head=type(module).__name__ == "ParallelLMHead", dtype=dtype)
-            parts = {f"{name}.weight": values[: module.org_vocab_size]}
+            parts = {f"{name}.weight": _vocabulary(module, method, type(module).__name__ == "ParallelLMHead", dtype)}
+        elif not hasattr(module, "input_size"):  # fused experts: left out, so `incomparable` names them
+            continue
         else:
             values = method.apply(module, _vector(module.input_size).to(device, dtype)[None])[0]
             names = packed.get(last, [last])
@@ -112,13 +121,11 @@ def _distance(a: list[float], b: list[float]) -> float:
 
 
 def _vocabulary(module: Any, method: Any, is_head: bool, dtype: torch.dtype) -> torch.Tensor:
-    """W·x of an embedding matrix: by its look-up, or for the output head by what it computes."""
-    vector = _vector(module.embedding_dim)
-    device = module.weight.device
+    """W·x of an embedding matrix at the rows that are kept: by its look-up, or for the output head by what it computes."""
+    vector, device = _vector(module.embedding_dim), module.weight.device
     if is_head:
-        return method.apply(module, vector.to(device, dtype)[None])[0]
-    ids = torch.arange(module.org_vocab_size, device=device)
-    return method.embedding(module, ids).float() @ vector.to(device)
+        return method.apply(module, vector.to(device, dtype)[None])[0][: module.org_vocab_size]
+    return method.embedding(module, _rows(module.org_vocab_size).to(device)).float() @ vector.to(device)
 
 
 def _vector(width: int) -> torch.Tensor:
@@ -127,5 +134,8 @@ def _vector(width: int) -> torch.Tensor:
 
 
 def _some(values: torch.Tensor) -> list[float]:
-    rows = torch.linspace(0, len(values) - 1, min(ROWS, len(values))).round().long()
-    return values.detach()[rows.to(values.device)].float().cpu().tolist()
+    return values.detach()[_rows(len(values)).to(values.device)].float().cpu().tolist()
+
+
+def _rows(length: int) -> torch.Tensor:
+    return torch.linspace(0, length - 1, min(ROWS, length)).round().long()

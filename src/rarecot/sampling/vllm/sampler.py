@@ -3,7 +3,8 @@
 import contextlib
 import gc
 import json
-from collections.abc import Collection, Sequence
+import random
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class VllmSampler:
 
     def __init__(self, engine: Any, tokenizer: Any, ends: Collection[int]):
         self.engine, self.tokenizer, self.ends = engine, tokenizer, ends
+        self.name = f"vllm {str(engine.llm_engine.model_config.dtype).removeprefix('torch.')}"
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
         """See `Sampler.sample`.
@@ -50,10 +52,16 @@ class VllmSampler:
         return completion_from_ids(self.tokenizer, ids, self.ends, scores)
 
 
-def random_stream_kept() -> contextlib.AbstractContextManager[None]:
-    """Afterwards, torch's global random streams stand where they stood."""
+@contextlib.contextmanager
+def random_stream_kept() -> Iterator[None]:
+    """Afterwards, the global random streams stand where they stood: torch's, and numpy's and Python's, from which vLLM on a
+    GPU takes a seed for every request."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
-    return torch.random.fork_rng(devices=devices)
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=devices):
+        yield
+    np.random.set_state(numpy_state)
+    random.setstate(python_state)
 
 
 def open_engine(
@@ -134,9 +142,9 @@ def sampling_params(params: SamplingParams, row: int, ends: Collection[int]) -> 
     )
 
 
-def row_seed(seed: int, row: int) -> int:
-    """A seed for each prompt: with one for all of them, every prompt would see the same random numbers."""
-    return int(np.random.SeedSequence([seed, row]).generate_state(1, np.uint64)[0] >> 2)
+def row_seed(*path: int) -> int:
+    """A seed for each prompt, from a run's seed, a row, …: with one for all, every prompt would see the same random numbers."""
+    return int(np.random.SeedSequence(path).generate_state(1, np.uint64)[0] >> 2)
 
 
 def same_prompt(sent: Sequence[int], read: Sequence[int] | None) -> None:

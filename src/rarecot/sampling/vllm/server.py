@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from rarecot.errors import ConfigError, RunError
+from rarecot.rendering import fingerprint_of_folder
 from rarecot.sampling.base import SamplingParams, completion_from_ids
+from rarecot.sampling.vllm.plugin import GLOO
 from rarecot.sampling.vllm.sampler import row_seed, same_prompt
-from rarecot.sampling.vllm.support import log_tail
+from rarecot.sampling.vllm.support import is_cpu_build, log_tail
 from rarecot.types import Completion
 
 CONNECTIONS = 64  # prompts that wait for an answer at the same time
+# Of a model's config: what does not say which model it is.
+NOT_THE_MODEL = {"dtype", "torch_dtype", "transformers_version", "_name_or_path", "use_cache", "architectures"}
 RETRY_EVERY = 1.0  # seconds, while a server starts
 # No proxy: a server for rollouts stands on this machine or on the cluster's own network.
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -79,6 +83,18 @@ class Server:
         body = {"model": self._model, "prompt": list(ids), "return_token_ids": True, **how}
         return self._json("/v1/completions", body)["choices"]
 
+    @property
+    def dtype(self) -> str:
+        """The data type that the server computes in."""
+        return self.config().get("model_config", {}).get("dtype", "").removeprefix("torch.") or "of unknown type"
+
+    def identity(self) -> dict[str, Any] | None:
+        """The served model's `config` and the fingerprint of its `tokenizer`; None if recipes/serve.py did not start it."""
+        try:
+            return self._json("/collective_rpc", {"method": "rarecot_identity"})["results"][0]
+        except EngineLost:
+            return None
+
     def probe(self) -> dict[str, list[float]] | None:
         """The weight probe (`probe.probe_engine`) of the served model; None if the server was not started by
         recipes/serve.py or is sharded."""
@@ -121,6 +137,7 @@ class ServerSampler:
 
     def __init__(self, server: Server, tokenizer: Any, ends: Collection[int]):
         self.server, self.tokenizer, self.ends = server, tokenizer, ends
+        self.name = f"vllm {server.dtype}"
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
         """See `Sampler.sample`. Raises `EngineLost` when the server fails."""
@@ -153,20 +170,21 @@ class ServerSampler:
         ]
 
 
-def misfits(server: Server, prompts: Mapping[str, Sequence[int]], names: Collection[str], tokens: int) -> list[str]:
+def misfits(server: Server, folder: Path, prompts: Mapping[str, Sequence[int]], tokens: int, dtype: str) -> list[str]:
     """Why a healthy server cannot give a run's rollouts, a sentence each. Its weights do not matter: they are replaced.
 
     Args:
         server: the server.
+        folder: the checkpoint that the run starts from.
         prompts: some of the run's prompts, and their ids as the trainer reads them.
-        names: the parameters that the trainer will send.
         tokens: what a prompt and a response need together.
+        dtype: the data type that its rollouts should be computed in.
     """
     model, config = server.model(), server.config()
     where = f"the vLLM server at {server.url} (model {model['id']})"
-    result = []
     if config.get("weight_transfer_config") is None:
         return [f"{where} cannot receive weights. Start it with recipes/serve.py."]
+    result = []
     if model["max_model_len"] < tokens:
         result.append(
             f"{where} takes {model['max_model_len']} tokens, but a prompt and a response need {tokens}. Start it with "
@@ -175,17 +193,33 @@ def misfits(server: Server, prompts: Mapping[str, Sequence[int]], names: Collect
     mode = config["model_config"]["logprobs_mode"]
     if mode != "processed_logprobs":
         result.append(f"{where} reports {mode}, not those of the sampled distribution. Start it with recipes/serve.py.")
+    if server.dtype != dtype:
+        result.append(f"{where} computes in {server.dtype}, the run expects {dtype}. Start it with --dtype {dtype}.")
+    backend, ours = config["weight_transfer_config"]["backend"], GLOO if is_cpu_build() else "nccl"
+    if backend != ours:
+        result.append(
+            f"{where} takes weights by {backend}, the trainer sends them by {ours}. Start it with recipes/serve.py."
+        )
+    return result + _another_model(server, where, folder, prompts)
+
+
+def _another_model(server: Server, where: str, folder: Path, prompts: Mapping[str, Sequence[int]]) -> list[str]:
+    """By the fingerprint of the tokenizer and the config where the server tells them, by the prompts' ids in any case."""
+    remedy = "Serve the checkpoint that the run starts from."
     for text, ids in prompts.items():
         if (read := server.tokenize(text)) != list(ids):
-            result.append(
-                f"{where} has another tokenizer: it reads {text[:40]!r} as {read[:12]}, the trainer as {list(ids)[:12]}. Serve "
-                f"the checkpoint that the run starts from."
-            )
-            break
-    probed = server.probe()
-    if probed is not None and (odd := sorted(set(names) ^ set(probed))):
-        result.append(
-            f"{where} serves another model: {len(odd)} parameters are only in one of the two ({', '.join(odd[:4])}"
-            f"{', …' if len(odd) > 4 else ''}). Serve the checkpoint that the run starts from."
-        )
+            return [
+                f"{where} has another tokenizer: it reads {text[:40]!r} as {read[:12]}, the trainer as {list(ids)[:12]}. {remedy}"
+            ]
+    identity = server.identity()
+    if identity is None:
+        return []
+    result = []
+    if identity["tokenizer"] != fingerprint_of_folder(folder):
+        result.append(f"{where} has another tokenizer, by its fingerprint. {remedy}")
+    mine, theirs = json.loads((folder / "config.json").read_text()), identity["config"]
+    different = sorted(key for key in mine.keys() & theirs.keys() - NOT_THE_MODEL if mine[key] != theirs[key])
+    if different:
+        shown = ", ".join(f"{key} {theirs[key]} instead of {mine[key]}" for key in different[:4])
+        result.append(f"{where} serves another model: {shown}. {remedy}")
     return result

@@ -51,11 +51,13 @@ def command(
         options["--max-model-len"] = str(max_model_len)
     # `vllm serve` asks for the version of a distribution named vllm, which the CPU build is not; the module below does not.
     words = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    return [*words, *(word for pair in options.items() for word in pair), *(["--enforce-eager"] if on_cpu else [])]
+    # On a CPU: without compiling, and without the prefill in parts that crashes seeded sampling (`sampler.engine_options`).
+    switches = ["--enforce-eager", "--no-enable-chunked-prefill"] if on_cpu else []
+    return [*words, *(word for pair in options.items() for word in pair), *switches]
 
 
 def environment() -> dict[str, str]:
-    """What the server needs beyond the present environment."""
+    """What the server needs in its environment, where the user has not set it."""
     settings = {"VLLM_SERVER_DEV_MODE": "1", "VLLM_NO_USAGE_STATS": "1"}
     if support.is_cpu_build():
         settings |= {"VLLM_CPU_KVCACHE_SPACE": "1"}

