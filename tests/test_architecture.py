@@ -24,7 +24,7 @@ ALLOWED = {
 LEAVES = {"errors", "quiet", "types", "parsing", "rendering", "checkpoints"}
 # package → rooms, leaves or single files that may import it when they are imported themselves
 OWNERS = {
-    "vllm": {"sampling/vllm/transfer.py", "training/vllm_rollouts.py"},
+    "vllm": {"sampling/vllm/transfer.py", "training/vllm_client.py", "training/vllm_rollouts.py"},
     "math_verify": set(),
     "wandb": set(),
     "trl": {"training"},

@@ -299,11 +299,12 @@ def test_bench_takes_turns(tmp_path):
 
 
 @pytest.mark.slow
-def test_quick_shows_the_paper(tmp_path):
+@pytest.mark.parametrize("rollouts", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
+def test_quick_shows_the_paper(tmp_path, rollouts):
     """d = 20 by the real recipes: a coin flip at length 1 after NTP, everything right at length 20 after GRPO."""
-    for stage in ("sft", "grpo"):
-        config = ROOT / "recipes/parity/quick" / f"{stage}.yaml"
-        result = run_command(*LAUNCH, ROOT / "recipes" / f"{stage}.py", "--config", config, cwd=tmp_path, timeout=900)
+    for stage, more in (("sft", ()), ("grpo", ("--use_vllm", str(rollouts == "vllm")))):
+        config = ("--config", ROOT / "recipes/parity/quick" / f"{stage}.yaml", *more)
+        result = run_command(*LAUNCH, ROOT / "recipes" / f"{stage}.py", *config, cwd=tmp_path, timeout=900)
         assert result.returncode == 0, result.stderr
     made = [r for r in records.read(tmp_path / "runs" / "parity-quick") if r["split"] == "test"]
 

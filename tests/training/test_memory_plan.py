@@ -23,7 +23,7 @@ def plan_of(checkpoint, monkeypatch, **values):
     given = {"mixture": str(ROOT / "data_mixes/parity-headline.yaml"), "d": 20, "max_completion_length": 21}
     given |= {"per_device_train_batch_size": 16, "num_generations": 4, **values}
     request = make_request("grpo", given, {}, ROOT / "here.yaml")
-    return memory_plan.plan(request, checkpoint, on_cpu=values.get("bf16") is None)
+    return memory_plan.plan(request, checkpoint, gpu=10 * GIB if "bf16" in values else 0)
 
 
 def test_arithmetic(checkpoint, monkeypatch):
@@ -45,7 +45,8 @@ def test_options_change_the_plan(checkpoint, monkeypatch):
     assert plan_of(checkpoint, monkeypatch, beta=0.1).training == plain.training // 16 * 20
     half = plan_of(checkpoint, monkeypatch, use_vllm=True, bf16=True, vllm_enable_sleep_mode=True)
     assert half.engine == 2 * half.parameters
-    assert half.peak == half.training + max(half.activations, half.engine + half.cache)
+    assert half.reserved == 3 * GIB  # TRL's default share, whatever is needed
+    assert half.peak == half.training + max(half.activations, half.reserved)
     several = plan_of(checkpoint, monkeypatch, steps_per_generation=4)
     assert (several.completions, several.steps) == (64, 4)
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -59,6 +60,9 @@ def test_words(checkpoint, monkeypatch):
     assert "does not fit" not in text
     text = memory_plan.describe(replace(made, engine=9 * GIB, training=2 * GIB), 10 * GIB)
     assert "does not fit. In this order: vllm_enable_sleep_mode true" in text
+    assert "too little for the weights alone" in memory_plan.describe(replace(made, reserved=made.engine - 1), None)
+    half = replace(made, reserved=made.engine + made.cache // 2)
+    assert "its cache holds 50% of a round's completions" in memory_plan.describe(half, None)
     assert memory_plan.cache_gib(made) == 1
     monkeypatch.setattr(memory_plan, "available_ram", lambda: 64 * GIB)
     assert memory_plan.cache_gib(replace(made, cache=3 * GIB + 1)) == 4

@@ -15,7 +15,7 @@ def prepare(request: Request) -> None:
     """
     if request.use_vllm:
         folder = model_folder(request)
-        support.prepare_environment(cache_gib(plan(request, folder, on_cpu=support.is_cpu_build())) if folder else 1)
+        support.prepare_environment(cache_gib(plan(request, folder, gpu=0)) if folder else 1)
         return
     import_utils = importlib.import_module("trl.import_utils")  # trl is a lazy module that does not show it
     import_utils.is_vllm_available = lambda min_version=None: False

@@ -106,8 +106,8 @@ def preflight(run: Run, config: Any) -> None:
         return
     folder = model_folder(run.request)
     device = config.device
-    memory = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else available_ram()
-    print(memory_plan.describe(memory_plan.plan(run.request, folder, device.type == "cpu"), memory), flush=True)
+    gpu = torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else 0
+    print(memory_plan.describe(memory_plan.plan(run.request, folder, gpu), gpu or available_ram()), flush=True)
     if config.use_vllm and config.vllm_mode == "server":
         url = config.vllm_server_base_url or f"http://{config.vllm_server_host}:{config.vllm_server_port}"
         server = Server(url, run.request.arguments.vllm_request_timeout, server_log(run))

@@ -1,7 +1,8 @@
 """What a round of RL will hold in memory and how much it will compute, said before anything is loaded.
 
-Estimates, to be held against the device's memory: weights, gradients and optimizer states are exact; activations follow
-Korthikanti et al. 2022 (arXiv 2205.05198, 34·hidden bytes a token and layer in 16 bit, 2·hidden when recomputed).
+Estimates for one device that shares nothing with others (FSDP and ZeRO need less): weights, gradients and AdamW's states
+are exact; activations follow Korthikanti et al. 2022 (arXiv 2205.05198, 34·hidden bytes a token and layer in 16 bit,
+2·hidden when recomputed). Logits are left out: TRL computes log-probabilities in chunks.
 """
 
 import math
@@ -30,6 +31,7 @@ class MemoryPlan:
         activations: of one micro-batch at its longest.
         engine: vLLM's copy of the weights, if it lives on this device.
         cache: its keys and values if all of this device's completions are as long as allowed; less is slower, not wrong.
+        reserved: what vLLM takes of a GPU whatever it needs (vllm_gpu_memory_utilization of it); 0 on a CPU.
         takes_turns: training and vLLM do not hold their memory at the same time (sleep mode).
     """
 
@@ -42,22 +44,23 @@ class MemoryPlan:
     activations: int
     engine: int
     cache: int
+    reserved: int
     takes_turns: bool
 
     @property
     def peak(self) -> int:
         """Bytes at most, on one device."""
-        train, sample = self.training + self.activations, self.engine + self.cache
+        train, sample = self.training + self.activations, self.reserved or self.engine + self.cache
         return self.training + max(self.activations, sample) if self.takes_turns else train + sample
 
 
-def plan(request: Any, folder: Path, on_cpu: bool) -> MemoryPlan:
+def plan(request: Any, folder: Path, gpu: int) -> MemoryPlan:
     """The plan of an RL request. Light: reads the checkpoint's config and file headers.
 
     Args:
         request: a checked request.
         folder: the checkpoint that RL starts from.
-        on_cpu: no GPU is used.
+        gpu: bytes of one GPU's memory; 0: none is used.
     """
     value = request.trainer_value
     shape = checkpoints.shape(folder)
@@ -69,7 +72,7 @@ def plan(request: Any, folder: Path, on_cpu: bool) -> MemoryPlan:
     if batch := value("generation_batch_size"):
         local = batch // world
     tokens = request.tokens_needed
-    half = not on_cpu and value("bf16") is not False
+    half = gpu > 0 and value("bf16") is not False
     dtype = request.arguments.vllm_dtype
     width = BYTES["bfloat16" if half else "float32"] if dtype == "auto" else BYTES[dtype]
     colocated = request.use_vllm and value("vllm_mode") == "colocate"
@@ -84,6 +87,7 @@ def plan(request: Any, folder: Path, on_cpu: bool) -> MemoryPlan:
         activations=micro * tokens * shape["layers"] * per_layer,
         engine=parameters * width if colocated else 0,
         cache=2 * shape["layers"] * shape["kv_width"] * width * local * tokens if colocated else 0,
+        reserved=int(gpu * value("vllm_gpu_memory_utilization")) if colocated else 0,
         takes_turns=colocated and bool(value("vllm_enable_sleep_mode")),
     )
 
@@ -109,6 +113,15 @@ def describe(plan: MemoryPlan, available: int | None) -> str:
         + f" → {_size(plan.peak)} at most"
         + (f" of {_size(available)}" if available else ""),
     ]
+    if plan.reserved and plan.reserved < plan.engine + plan.cache:
+        lines.append(
+            f"vLLM gets {_size(plan.reserved)} of the GPU (vllm_gpu_memory_utilization): "
+            + (
+                "too little for the weights alone. Raise it."
+                if plan.reserved < plan.engine
+                else f"its cache holds {(plan.reserved - plan.engine) / plan.cache:.0%} of a round's completions at once."
+            )
+        )
     if available and plan.peak > available:
         lines.append("this does not fit. In this order: " + "; ".join(_remedies(plan)) + ".")
     return "\n".join(lines)

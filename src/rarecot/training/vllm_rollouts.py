@@ -2,10 +2,7 @@
 
 What TRL 1.16 lacks, and when each piece can go:
 * `LLM(...)` gets no dtype and no eager switch (`watched`): when GRPOConfig has them.
-* Weight sync on a CPU: colocated, vLLM has dropped what TRL would write to (`weights.repack`); to a server, TRL knows NCCL
-  only (`Client`): when vLLM repacks after an update, and TRL takes vLLM's pluggable transfer.
-* It waits for ever for an answer, and retries a dead server for a minute; a server's rollouts depend on what it did before
-  (`Client`): when VLLMClient has time-outs and seeds.
+* Weight sync on a CPU: vLLM has dropped what TRL would write to (`weights.repack`): when vLLM repacks after an update.
 * Its colocated engine seeds torch's global stream with the rank, whatever the run's seed is (`watched`).
 * Nothing looks whether the sync worked (`WatchedGeneration`).
 
@@ -15,10 +12,7 @@ Importing this module imports vLLM; it is imported only for runs that use it.
 import contextlib
 import functools
 import time
-import urllib.parse
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,22 +21,17 @@ import torch
 import trl.generation.vllm_generation as generation
 import trl.trainer.grpo_trainer as grpo_trainer
 from accelerate.utils import broadcast_object_list, set_seed
-from requests.adapters import HTTPAdapter
 from transformers.pytorch_utils import Conv1D
-from trl.generation.vllm_client import VLLMClient
 from trl.generation.vllm_generation import VLLMGeneration
-from urllib3.util.retry import Retry
-from vllm.utils.network_utils import get_ip
 
 from rarecot.sampling import Sampler, SamplingParams
 from rarecot.sampling.vllm import probe, server, support, weights
-from rarecot.sampling.vllm.sampler import VllmSampler, engine_options, row_seed
-from rarecot.sampling.vllm.transfer import open_group, send
+from rarecot.sampling.vllm.sampler import VllmSampler, engine_options
 from rarecot.training.sync_check import TOKENS, SyncError, agreement, explain
+from rarecot.training.vllm_client import Client, lost_server
 from rarecot.types import Completion
 
 REHEARSAL = 1.5  # what the weights are scaled by; exact in every data type
-LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1")
 
 
 @dataclass
@@ -86,10 +75,12 @@ def watched(watch: Watch) -> Iterator[None]:
     """While a `GRPOTrainer` is made inside: it gets our generation class, engine options and client."""
     class_with_watch = functools.partial(WatchedGeneration, watch=watch)
     options = {"dtype": watch.dtype, **engine_options(watch.eager)}
+    reach = {"ends": watch.ends, "timeout": watch.timeout, "log": watch.log}
+    client = functools.partial(Client, seed=watch.seed, step=lambda: watch.step(), **reach)
     with (
         _instead(grpo_trainer, "VLLMGeneration", class_with_watch),
         _instead(generation, "LLM", functools.partial(generation.LLM, **options)),
-        _instead(generation, "VLLMClient", functools.partial(Client, watch=watch)),
+        _instead(generation, "VLLMClient", client),
     ):
         yield
     set_seed(watch.seed, device_specific=True)  # the engine seeded torch's global stream with its rank
@@ -116,6 +107,7 @@ class WatchedGeneration(VLLMGeneration):
         self.mode = kwargs["mode"]
         with self._reaching():
             super().__init__(*args, **kwargs)
+        self.generation_kwargs = {**self.generation_kwargs, "stop_token_ids": sorted(watch.ends)}
 
     def sync_weights(self) -> None:
         """Give the engine the trained weights; first rehearse it, and now and then check what it did.
@@ -213,7 +205,7 @@ class WatchedGeneration(VLLMGeneration):
 
     def _reaching(self) -> contextlib.AbstractContextManager[None]:
         """While a server is asked: a broken connection is an `EngineLost`."""
-        return _lost_server(self.watch) if self.mode == "server" else contextlib.nullcontext()
+        return lost_server(self.watch.log) if self.mode == "server" else contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _awake(self) -> Iterator[None]:
@@ -232,109 +224,11 @@ class WatchedGeneration(VLLMGeneration):
             self.llm.wake_up(tags=["weights"])
 
 
-class Client(VLLMClient):
-    """TRL's client with bounded waits, no proxy, and weight transfer over gloo where there is no GPU."""
-
-    def __init__(self, *args: Any, watch: Watch, **kwargs: Any):
-        self.watch, self._gloo, self._calls = watch, None, Counter()
-        super().__init__(*args, **kwargs)
-        self.session.trust_env = False
-        # A request that was sent is not sent again: its time-out is the bound, and a weight update must not run twice.
-        retry = Retry(connect=2, read=0, status=0, other=0, backoff_factor=1, allowed_methods=["POST", "GET"])
-        adapter = HTTPAdapter(max_retries=retry)
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, adapter)
-        self.session.request = functools.partial(self.session.request, timeout=watch.timeout)
-
-    def check_server(self, total_timeout: float = 0.0, retry_interval: float = 2.0) -> None:
-        self.session.trust_env = False
-        server.Server(self.base_url, log=self.watch.log).wait(total_timeout)
-
-    def _get(self, url: str, **kwargs: Any) -> Any:
-        return _content(self.session.get(url, **kwargs))
-
-    def _post(self, url: str, **kwargs: Any) -> Any:
-        return _content(self.session.post(url, **kwargs))
-
-    def generate(self, prompts: list[list[int]], n: int = 1, **how: Any) -> dict[str, list]:
-        """TRL's `generate`, one request a prompt, each with a seed of its own: rollouts follow the run's seed, not the
-        server's past. (One seed for a whole request would give every prompt the same random numbers.)"""
-        assert how.get("features") is None, "text rollouts only"
-        step = self.watch.step()
-        call, self._calls[step] = self._calls[step], self._calls[step] + 1  # several batches may be sampled at one step
-        own = server.Server(self.base_url, self.watch.timeout, self.watch.log)
-        names = ("temperature", "top_p", "top_k", "min_p", "repetition_penalty", "max_tokens")
-        options = {name: how[name] for name in names if name in how}
-        options |= {"n": n, "logprobs": 0, "stop_token_ids": self.watch.ends}
-
-        def one(item: tuple[int, list[int]]) -> list[dict[str, Any]]:
-            return own.complete(item[1], **options, seed=row_seed(self.watch.seed, step, call, item[0]))
-
-        with ThreadPoolExecutor(server.CONNECTIONS) as pool:
-            answers = list(pool.map(one, enumerate(prompts)))
-        choices = [choice for several in answers for choice in several]
-        return {
-            "prompt_ids": [several[0]["prompt_token_ids"] for several in answers],
-            "completion_ids": [choice["token_ids"] for choice in choices],
-            "logprobs": [[[value] for value in choice["logprobs"]["token_logprobs"]] for choice in choices],
-            "logprob_token_ids": [[[token] for token in choice["token_ids"]] for choice in choices],
-        }
-
-    def init_communicator(self, device: Any = 0) -> None:
-        if torch.device(device).type == "cuda":
-            super().init_communicator(device)
-            return
-        world_size = self.get_world_size() + 1  # its workers, and the trainer as rank 0
-        info = {"master_address": "127.0.0.1" if self.host in LOOPBACK else get_ip(), "master_port": self.group_port}
-        info |= {"rank_offset": 1, "world_size": world_size}
-        self._gloo = self._meanwhile(
-            "init_weight_transfer_engine",
-            {"init_info": info},
-            lambda: open_group(info["master_address"], self.group_port, 0, world_size),
-        )
-
-    def update_named_params(self, metadata: Any, named_params: Any) -> None:
-        if self._gloo is None:
-            super().update_named_params(metadata, named_params)
-            return
-        names, dtypes, shapes = (list(column) for column in zip(*metadata, strict=True))
-        update = {"names": names, "dtype_names": dtypes, "shapes": shapes}
-        self._start_weight_update()
-        self._meanwhile("update_weights", {"update_info": update}, lambda: send(self._gloo, named_params))
-        self._finish_weight_update()
-
-    def _meanwhile(self, path: str, body: dict[str, Any], ours: Callable[[], Any]) -> Any:
-        """The server's request and our side of the same collective, at once."""
-        with ThreadPoolExecutor(1) as pool:
-            theirs = pool.submit(self._post, f"{self.base_url}/{path}", json=body)
-            result = ours()
-            theirs.result()
-        return result
-
-
-def _content(response: Any) -> Any:
-    if response.status_code != 200:
-        path = urllib.parse.urlsplit(response.url).path
-        raise server.EngineLost(f"{path} was answered with {response.status_code}: {response.text[:500]}")
-    return response.json()
-
-
-@contextlib.contextmanager
-def _lost_server(watch: Watch) -> Iterator[None]:
-    """Turn a broken connection into `EngineLost`, with the end of the server's log."""
-    try:
-        yield
-    except (OSError, server.EngineLost) as error:
-        raise server.EngineLost(
-            f"the vLLM server stopped answering ({str(error)[-300:]}). The end of its log:\n{support.log_tail(watch.log)}"
-        ) from error
-
-
 class TrainerSampler:
     """The engine of a trainer as a `Sampler`, with the weights of the trainer's present step."""
 
     def __init__(self, trainer: Any):
-        self.trainer, self.name = trainer, trainer.vllm_generation.sampler().name
+        self.trainer, self.name = trainer, f"vllm {trainer.vllm_generation.watch.dtype}"
         # Weight sync is a collective, so it happens here, on every rank, and sampling on one.
         if trainer.state.global_step != trainer._last_loaded_step:
             trainer.vllm_generation.sync_weights()
