@@ -260,13 +260,15 @@ def test_a_head_that_the_cpu_build_does_not_know_is_refused(tmp_path):
 
 
 def test_doctor():
-    result = run_command("python", ROOT / "recipes/doctor.py")
-    assert result.returncode == 0, result.stdout
-    assert [line.split()[:2] for line in result.stdout.splitlines()] == [
-        ["ok", name]
-        for name in ("packages", "disk", "memory", "device", "gloo", "vllm-import", "vllm-generate", "vllm-sync")
-    ]
-    assert "the tied output head included" in result.stdout
+    result = run_command("python", ROOT / "recipes/doctor.py", "--run_dir", "not/there/yet")
+    findings = {line.split()[1]: line for line in result.stdout.splitlines() if not line.lstrip().startswith("→")}
+    names = ["packages", "disk", "memory", "device", "gloo", "vllm-import", "vllm-generate", "vllm-sync"]
+    assert list(findings) == names
+    for name in names:
+        if name not in ("disk", "memory"):  # how much of them is free is no matter of ours
+            assert findings[name].startswith("ok"), findings[name]
+    assert result.returncode == any(line.startswith("FAIL") for line in findings.values())
+    assert "the tied output head included" in findings["vllm-sync"]
 
 
 def test_bench_compares_the_samplers(tmp_path):
