@@ -117,7 +117,10 @@ def preflight(run: Run, config: Any) -> None:
         if problems := misfits(server, folder, prompts, run.request.tokens_needed, vllm_dtype(run.request, config)):
             raise ConfigError(problems)
         if server.identity() is None:
-            print(f"{url} was not started by recipes/serve.py: its weights are checked by what it writes alone", flush=True)
+            print(
+                f"{url} was not started by recipes/serve.py: its weights are checked by what it writes alone",
+                flush=True,
+            )
 
 
 def vllm_dtype(request: Request, config: Any) -> str:
