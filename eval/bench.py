@@ -15,7 +15,7 @@ from rarecot.errors import ConfigError, exit_with
 from rarecot.sampling.vllm import support
 
 # name → largest ratio that we promise
-ROWS = {"ntp_step": 1.5, "grpo_round": 2.0, "sampler_tiny": 1.0, "sampler_135m": 1.0}
+ROWS = {"ntp_step": 1.5, "grpo_round": 2.0, **{f"sampler_{size}": 1.0 for size in ("tiny", "12m", "36m", "135m")}}
 LOOPS = ("ntp_step", "grpo_round")
 
 

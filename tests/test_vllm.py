@@ -127,6 +127,22 @@ def test_a_stale_head_is_seen_at_any_learning_rate(trained, tmp_path, dtype):
     assert "Traceback" not in result.stderr
 
 
+def test_a_batch_outside_the_band_brings_the_next_check_forward(monkeypatch):
+    from rarecot.training.vllm_rollouts import Watch, WatchedGeneration
+
+    happened = []
+    monkeypatch.setattr(WatchedGeneration, "_push", lambda self: happened.append("push"))
+    monkeypatch.setattr(WatchedGeneration, "_rehearse", lambda self: happened.append("rehearse"))
+    monkeypatch.setattr(WatchedGeneration, "check", lambda self: happened.append("check"))
+    generation = object.__new__(WatchedGeneration)  # without an engine
+    generation.watch = Watch(None, [2], [[1]], "float32", True, every=4, tolerance=0, timeout=1, log=None, seed=0)
+    generation.syncs, generation.seconds, generation.suspicious = 0, 0.0, False
+    for sync in range(1, 7):
+        generation.suspicious = sync == 3
+        generation.sync_weights()
+    assert happened == [*("rehearse", "push", "check"), "push", *("push", "check"), *("push", "check"), "push", "push"]
+
+
 @pytest.fixture
 def port():
     with socket.socket() as probe:
@@ -210,7 +226,8 @@ def test_a_server_from_start_to_its_end(server, tmp_path, port):
     _, stderr = trainer.communicate(timeout=90)
     assert trainer.returncode == 1
     assert "the vLLM server stopped answering" in stderr
-    assert (run / "server.log").read_text().splitlines()[-1] in stderr  # the end of the server's log
+    written = [line for line in (run / "server.log").read_text().splitlines() if line.strip()]
+    assert written[-1] in stderr
     assert "Traceback" not in stderr
     (checkpoint,) = (long / "grpo").glob("checkpoint-*")
     assert (checkpoint / "rarecot.json").is_file()

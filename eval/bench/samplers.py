@@ -27,6 +27,22 @@ SHAPES: dict[str, dict[str, int]] = {
         "num_key_value_heads": 4,
         "vocab_size": 6,
     },
+    "12m": {
+        "hidden_size": 320,
+        "intermediate_size": 864,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 5,
+        "num_key_value_heads": 5,
+        "vocab_size": 8192,
+    },
+    "36m": {
+        "hidden_size": 448,
+        "intermediate_size": 1216,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 7,
+        "num_key_value_heads": 7,
+        "vocab_size": 16384,
+    },
     "135m": {
         "hidden_size": 576,
         "intermediate_size": 1536,
@@ -36,7 +52,7 @@ SHAPES: dict[str, dict[str, int]] = {
         "vocab_size": 49152,
     },
 }
-LOAD = {"tiny": (256, 51), "135m": (16, 32)}  # prompts, tokens of each response
+LOAD = {"tiny": (256, 51), "12m": (32, 48), "36m": (32, 48), "135m": (16, 32)}  # prompts, tokens of each response
 WARM_UP = 1  # rounds that are not counted: the first one is several times slower
 
 
@@ -47,14 +63,14 @@ def rows(names: list[str], repeats: int) -> Iterator[dict[str, Any]]:
             yield measure(name, Path(folder), repeats)
 
 
-def measure(name: str, folder: Path, repeats: int, shape: dict[str, int] | None = None) -> dict[str, Any]:
+def measure(name: str, folder: Path, repeats: int) -> dict[str, Any]:
     """Time both samplers on one shape."""
-    prompts, tokens = LOAD.get(name, LOAD["135m"])
+    prompts, tokens = LOAD[name]
     tokenizer = as_transformers_tokenizer(Parity().tokenizer())
     tokenizer.eos_token = None  # nothing ends a response, so both samplers write the same number of tokens
     torch.manual_seed(0)
     config = LlamaConfig(
-        **(shape or SHAPES[name]),
+        **SHAPES[name],
         max_position_embeddings=128,
         tie_word_embeddings=True,
         eos_token_id=None,

@@ -11,8 +11,8 @@ from rarecot.sampling.vllm import support
 Backend = Literal["auto", "transformers", "vllm"]
 BACKENDS: tuple[Backend, ...] = ("auto", "transformers", "vllm")
 
-# Measured on two cores (README): vLLM writes more tokens a second from about 3 million parameters on, and from about
-# 10 million the 15 seconds that it takes to start are won back within an evaluation.
+# On two cores vLLM loses with half a million parameters and wins with 12 million (README). In between it would have to win
+# back the 15 seconds that it takes to start.
 VLLM_PAYS_FROM = 10_000_000  # parameters
 
 
