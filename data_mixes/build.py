@@ -1,6 +1,7 @@
 """Build a mixture and look at it.
 
     python data_mixes/build.py data_mixes/parity-headline.yaml --out DIR [--p_cot 0.1] [--any_key value] [--show 3]
+    python data_mixes/build.py data_mixes/gsm8k.yaml --source PATH_OR_HUB_ID --out DIR [--model PATH_OR_HUB_ID] [--template chat]
 
 DIR then holds the splits (`datasets.load_from_disk(DIR)`) and `manifest.json`; recipes take it as `--mixture DIR`.
 """
@@ -9,8 +10,11 @@ import argparse
 from pathlib import Path
 
 from rarecot.errors import ConfigError, exit_with
+from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.mixtures.spec import MixtureSpec, read_mapping
 from rarecot.quiet import quiet
+from rarecot.rendering import TEMPLATES, Template
+from rarecot.tasks import Generated
 
 
 def main() -> None:
@@ -18,26 +22,49 @@ def main() -> None:
     parser.add_argument("spec", type=Path, help="a mixture's YAML")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; must not hold anything yet")
     parser.add_argument("--show", type=int, default=0, metavar="N", help="print N rendered examples of each kind")
+    parser.add_argument("--model", help="measure lengths in this model's tokens, and show examples as it reads them")
+    parser.add_argument(
+        "--template", choices=TEMPLATES, help="with --model: around a prompt (default: plain for corpora)"
+    )
     args, rest = parser.parse_known_args()
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError([f"{args.out} is not empty, and nothing is overwritten. Choose another --out."])
     spec = MixtureSpec.from_mapping({**read_mapping(args.spec), **overrides(rest)}, where=str(args.spec))
+    folder = None
+    if args.model:
+        folder = model_snapshot(args.model) if is_hub_id(args.model) else Path(args.model)
+        if not (folder / "tokenizer.json").is_file():
+            raise ConfigError([f"{folder} holds no tokenizer.json. Give --model a folder with a model, or a hub id."])
 
-    from rarecot.mixtures.build import build
+    from rarecot.mixtures.build import DROPPED, build
+    from rarecot.mixtures.lengths import measure
     from rarecot.mixtures.show import show
 
     quiet()
     mixture = build(spec)
     mixture.save(args.out)
-    manifest = mixture.manifest
-    each = "online, in each block of" if spec.online else "fixed,"
+    manifest, made = mixture.manifest, mixture.spec
+    each = "online, in each block of" if made.online else "fixed,"
     print(
-        f"{args.out}: {each} {spec.n} demonstrations, {manifest['n_long']} long "
-        f"(p_cot {spec.p_cot} asked, {manifest['p_cot_realised']:.6g} realised); {spec.n_rl} RL prompts, "
-        f"{spec.n_test} test problems; sha256 {manifest['sha256'][:12]}"
+        f"{args.out}: {each} {made.n} demonstrations, {manifest['n_long']} long "
+        f"(p_cot {made.p_cot} asked, {manifest['p_cot_realised']:.6g} realised); {made.n_rl} RL prompts, "
+        f"{made.n_test} test problems; sha256 {manifest['sha256'][:12]}"
     )
+    if manifest["dropped"]:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in manifest["dropped"].items())
+        print(f"left out: {reasons}; each one is listed in {args.out / DROPPED}")
+    tokenizer, template = None, Template(args.template or ("bare" if isinstance(made.task, Generated) else "plain"))
+    if folder:
+        from transformers import AutoTokenizer
+
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        lengths = measure(mixture, tokenizer, template)
+        print(
+            f"in tokens of {args.model}: prompts up to {lengths.prompt}; long demonstrations up to {lengths.long}, 99 % within "
+            f"{lengths.usual_long}; long by length from {lengths.long_from}"
+        )
     if args.show:
-        print(show(mixture, args.show))
+        print(show(mixture, args.show, tokenizer, template))
 
 
 def overrides(rest: list[str]) -> dict[str, str]:

@@ -9,12 +9,12 @@ started again. One model's records are printed as JSON lines.
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 from rarecot.checkpoints import misfits, resolve
 from rarecot.errors import ConfigError, exit_with
 from rarecot.evaluation.suite import Suite, read_suite
+from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.mixtures.spec import spec_of_manifest
 from rarecot.quiet import quiet
 from rarecot.sampling import BACKENDS, Samplers
@@ -25,26 +25,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
-    target.add_argument("--model", type=Path, help="a checkpoint folder")
+    target.add_argument("--model", help="a checkpoint folder, or a hub id")
     parser.add_argument("--suite", type=Path, help="what to evaluate; a run's own problems by default")
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: vLLM where it is here and pays")
+    parser.add_argument(
+        "--out", type=Path, help="--model: folder to keep the generations in, one Parquet file a temperature"
+    )
     parser.add_argument("--batch_size", type=int, default=256, help="sequences decoded together")
     args = parser.parse_args()
     suite, spec = read_suite(args.suite) if args.suite else (Suite(), None)
-    if args.model and (folder := resolve(args.model)) is None:
-        raise ConfigError([f"{args.model} holds no model: no config.json and no complete checkpoint."])
+    folder = model_folder(args.model) if args.model else None
     if args.model and spec is None:
         raise ConfigError(["--model needs a --suite whose `mixture` says which problems to ask."])
     if args.model and (problems := misfits(folder, spec.to_mapping(), spec.task)):
         raise ConfigError(problems)
-    if args.run and spec and spec.task != spec_of_manifest(args.run).task:
+    if args.run and spec and spec.identity() != spec_of_manifest(args.run).identity():
         raise ConfigError([f"{args.suite} asks about {spec.task}, but {args.run} was trained on another task."])
 
     samplers = Samplers(args.backend, args.batch_size)
     support.prepare_environment()
 
     from rarecot.evaluation import over_training as over
-    from rarecot.evaluation.harness import evaluate
+    from rarecot.evaluation.harness import evaluate, save_responses
     from rarecot.mixtures.build import build
 
     quiet()
@@ -52,12 +54,26 @@ def main() -> None:
         for folder, made in over.evaluate_run(args.run, suite, samplers):
             print(folder, *(f"{r['decoding']} {r['accuracy']:.1%} long {r['long_share']:.1%}" for r in made), sep="  ")
         return
-    suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens, seed=max(suite.seed, 0))
-    rows = over.rows_for(build(spec), suite)
-    sampler, tokenizer = samplers.open(folder, spec.task.prompt_tokens + suite.max_new_tokens)
+    mixture = build(spec)
+    suite, reader, prompt_tokens = over.read_as(folder, mixture, suite)
+    rows = over.rows_for(mixture, suite)
+    sampler, _ = samplers.open(folder, prompt_tokens + suite.max_new_tokens)
     for temperature in suite.temperatures:
-        record, _ = evaluate(sampler, tokenizer, rows, suite, temperature)
+        record, responses = evaluate(sampler, reader, rows, suite, temperature)
+        if args.out:
+            args.out.mkdir(parents=True, exist_ok=True)
+            save_responses(args.out / f"t{temperature:g}.parquet", responses, rows["prompt"])
         print(json.dumps(record))
+
+
+def model_folder(name: str) -> Path:
+    """A checkpoint's folder, or the hub's cache of a model."""
+    if is_hub_id(name):
+        return model_snapshot(name, weights=True)
+    folder = resolve(Path(name))
+    if folder is None:
+        raise ConfigError([f"{name} holds no model: no config.json and no complete checkpoint."])
+    return folder
 
 
 if __name__ == "__main__":

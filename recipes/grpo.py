@@ -8,6 +8,7 @@ Without --model_name_or_path it starts from the newest checkpoint in RUN_DIR/sft
 
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from rarecot.errors import exit_with
@@ -26,17 +27,19 @@ def main() -> None:
 
     from rarecot.training import grpo, session
     from rarecot.training.run import open_run
+    from rarecot.training.text import text_of
     from rarecot.training.trl_config import trl_config
     from rarecot.training.verdict import verdict
 
     quiet()
-    config = trl_config(request)
-    run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
+    config, options = trl_config(request)
+    run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
     if not session.report_complete(run):
-        grpo.preflight(run, config)
-        model, tokenizer = grpo.model_and_tokenizer(request)
-        trainer = grpo.make_trainer(run, config, model, tokenizer, run.mixture)
-        session.train(run, trainer, tokenizer, constants=grpo.constants(config))
+        text = text_of(run, config)
+        grpo.preflight(run, config, text)
+        model, adapter = grpo.make_model(request, options)
+        trainer = grpo.make_trainer(run, config, model, adapter, text)
+        session.train(run, trainer, text, constants=grpo.constants(config))
     if run.is_main:
         print(verdict(run.dir))
 

@@ -4,26 +4,32 @@ accelerate launch --config_file recipes/accelerate/cpu.yaml recipes/sft.py --con
 … --p_cot 0.4 --learning_rate 1e-3 --run_dir runs/mine     any key of the YAML, the mixture or TRL's SFTConfig
 """
 
+from dataclasses import asdict
+
 from rarecot.errors import exit_with
 from rarecot.quiet import quiet
-from rarecot.training import arguments
+from rarecot.training import arguments, environment
 
 
 def main() -> None:
     request = arguments.parse("sft", __doc__)  # every mistake that can be seen without a model ends here
 
+    environment.prepare(request)
+
     from rarecot.training import session, sft
     from rarecot.training.run import open_run
+    from rarecot.training.text import text_of
     from rarecot.training.trl_config import trl_config
     from rarecot.training.verdict import verdict
 
     quiet()
-    config = trl_config(request)
-    run = open_run(request, config.to_dict(), is_main=config.process_index == 0)
+    config, options = trl_config(request)
+    run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
     if not session.report_complete(run):
-        model, tokenizer = sft.model_and_tokenizer(request)
-        trainer = sft.make_trainer(config, model, tokenizer, sft.rendered(run.mixture, tokenizer))
-        session.train(run, trainer, tokenizer, constants={})
+        text = text_of(run, config)  # what does not fit the model is refused here, before it loads
+        model, adapter = sft.make_model(request, options, text)
+        trainer = sft.make_trainer(config, model, adapter, text, sft.rendered(run.mixture, text))
+        session.train(run, trainer, text, constants={})
     if run.is_main:
         print(verdict(run.dir))
 

@@ -14,18 +14,20 @@ SCRIPTS = [path for folder in ("recipes", "eval", "data_mixes") for path in sort
 ALLOWED = {
     "tasks": set(),
     "theory": set(),
-    "rewards": set(),
+    "verify": set(),
+    "rewards": {"verify"},
     "sampling": set(),
-    "mixtures": {"tasks"},
-    "evaluation": {"sampling", "mixtures", "tasks"},
-    "training": {"evaluation", "sampling", "mixtures", "rewards", "tasks"},
+    "mixtures": {"tasks", "verify"},
+    "evaluation": {"sampling", "mixtures", "tasks", "verify"},
+    "training": {"evaluation", "sampling", "mixtures", "rewards", "tasks", "verify"},
     "report": {"evaluation", "theory"},
 }
-LEAVES = {"errors", "quiet", "types", "parsing", "rendering", "checkpoints"}
+LEAVES = {"errors", "hub", "quiet", "types", "parsing", "rendering", "checkpoints"}
 # package → rooms, leaves or single files that may import it when they are imported themselves
 OWNERS = {
     "vllm": {"sampling/vllm/transfer.py", "training/vllm_client.py", "training/vllm_rollouts.py"},
-    "math_verify": set(),
+    "math_verify": {"verify"},
+    "peft": {"training"},
     "wandb": set(),
     "trl": {"training"},
     "matplotlib": {"report"},

@@ -1,6 +1,7 @@
 import pytest
 
-from rarecot.parsing import judge, parse
+from rarecot.parsing import parse
+from rarecot.verify import judge
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""Which checkpoint folders are whole, what they were trained on, and whether they fit a mixture."""
+"""Which checkpoint folders are whole, what they were trained on, and whether they fit a mixture.
+
+A checkpoint holds a whole model, or a LoRA adapter (`adapter_config.json`) with the configuration of its base beside it.
+"""
 
 import json
 import math
@@ -6,8 +9,11 @@ import re
 from pathlib import Path
 from typing import Any
 
+from rarecot.errors import ConfigError
+from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
 
+ADAPTER = "adapter_config.json"
 STAMP = "rarecot.json"  # written after everything else of a checkpoint, so its presence says that the rest is there
 
 
@@ -58,6 +64,38 @@ def resolve(path: Path) -> Path | None:
     return newest(path)
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a checkpoint holds a LoRA adapter instead of a whole model."""
+    return (folder / ADAPTER).is_file()
+
+
+def base_of(folder: Path) -> tuple[str, str | None]:
+    """The model that an adapter belongs to, as a path or a hub id, and its revision.
+
+    A path that does not exist from here is looked for from the folders above the adapter.
+
+    Raises:
+        ConfigError: it is nowhere.
+    """
+    config = json.loads((folder / ADAPTER).read_text())
+    name = config["base_model_name_or_path"]
+    places = [Path(name), *(parent / name for parent in folder.resolve().parents)]
+    found = next((place for place in places if (place / "config.json").is_file()), None)
+    if found is None and not is_hub_id(name):
+        raise ConfigError(
+            [f"{folder} is an adapter to {name}, which is not there. Put the model back, or train again."]
+        )
+    return str(found or name), config.get("revision")
+
+
+def weights_folder(folder: Path) -> Path:
+    """Where the weights of a checkpoint's whole model, or of its adapter's base, lie."""
+    if not is_adapter(folder):
+        return folder
+    name, revision = base_of(folder)
+    return model_snapshot(name, revision, weights=True) if is_hub_id(name) else Path(name)
+
+
 def shape(folder: Path) -> dict[str, int]:
     """Sizes from a model's config.json: `layers`, `hidden`, `head_dim`, and `kv_width` (keys of all heads)."""
     config = json.loads((folder / "config.json").read_text())
@@ -87,12 +125,12 @@ def parameter_shapes(folder: Path) -> dict[str, list[int]]:
 
 
 def parameters(folder: Path) -> int:
-    """How many parameters a model folder holds."""
-    return sum(math.prod(shape) for shape in parameter_shapes(folder).values())
+    """How many parameters the model in a folder has; an adapter's are left out, its base's counted."""
+    return sum(math.prod(shape) for shape in parameter_shapes(weights_folder(folder)).values())
 
 
 def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:
-    """Why the model in `folder` does not fit a mixture: its positions, its tokenizer, or the task it was trained on.
+    """Why the model in `folder` does not fit a mixture: its positions, its tokenizer, or what it was trained on.
 
     Args:
         folder: holds config.json and tokenizer.json.
@@ -100,19 +138,19 @@ def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:
         task: its task.
     """
     problems = []
-    config = json.loads((folder / "config.json").read_text())
-    positions = config.get("max_position_embeddings") or config.get("n_positions")
-    needed = task.prompt_tokens + task.long_tokens
-    if positions is not None and positions < needed:
-        problems.append(too_long(task, needed, positions, f"Train a model with more positions than {folder}"))
     found = fingerprint_of_folder(folder)
     if found is None:
         problems.append(f"{folder} holds no tokenizer.json, so what its ids mean cannot be checked. Save it there.")
-    elif found != fingerprint_of_task(task.tokenizer()):
-        problems.append(
-            f"the tokenizer in {folder} is not the mixture's: the same text would become other token ids than the model "
-            f"was trained on. Use the mixture that the checkpoint was trained on, or train on this one first."
-        )
+    if hasattr(task, "tokenizer"):  # a vocabulary of its own, and lengths that follow from its options
+        positions, needed = positions_of(folder), task.prompt_tokens + task.long_tokens
+        if positions is not None and positions < needed:
+            remedy = f"Train a model with more positions than {folder}, or make the task smaller (for parity: lower d)"
+            problems.append(too_long(task.prompt_tokens, task.long_tokens, positions, remedy))
+        if found is not None and found != fingerprint_of_task(task.tokenizer()):
+            problems.append(
+                f"the tokenizer in {folder} is not the mixture's: the same text would become other token ids than the model "
+                f"was trained on. Use the mixture that the checkpoint was trained on, or train on this one first."
+            )
     trained_on = (read_stamp(folder) or {}).get("task", {})
     changed = [f"{k} {v} → {mixture.get(k)}" for k, v in trained_on.items() if mixture.get(k) != v]
     if changed:
@@ -123,9 +161,22 @@ def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:
     return problems
 
 
-def too_long(task: Any, needed: int, positions: int, remedy: str) -> str:
-    """The sentence for a model with too few positions."""
+def positions_of(folder: Path) -> int | None:
+    """How many positions a model has; None if its configuration names no limit."""
+    config = json.loads((folder / "config.json").read_text())
+    return config.get("max_position_embeddings") or config.get("n_positions")
+
+
+def too_long(prompt: int, long: int, positions: int, remedy: str) -> str:
+    """The sentence for a model with too few positions.
+
+    Args:
+        prompt: tokens of a prompt.
+        long: tokens of a long response.
+        positions: that the model has.
+        remedy: the start of what to do.
+    """
     return (
-        f"the model has {positions} positions, but a prompt of {task.prompt_tokens} tokens and a long response of "
-        f"{task.long_tokens} need {needed}. {remedy}, or make the task smaller (for parity: lower d)."
+        f"the model has {positions} positions, but a prompt of {prompt} tokens and a long response of {long} need "
+        f"{prompt + long}. {remedy}."
     )

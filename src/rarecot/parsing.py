@@ -1,10 +1,13 @@
-"""Response text → steps and answer. One place that knows what a response of each style looks like."""
+"""Response text → steps and answer, and back. The one place that knows what a response of each style looks like."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from rarecot.types import Kind, Verdict
+from rarecot.types import Kind
+
+HASHES = "####"
+BOX = "\\boxed"
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,14 @@ class Parsed:
 
     Args:
         steps: what was written before the answer, in order; empty for a short response.
-        answer: the final answer, or None when there is nothing to read one from.
+        answer: the final answer; None when there is nothing to read one from, empty when its mark is there but what it
+            should hold is missing or broken (a box that never closes).
+        well_formed: the style's own mark, once, and nothing after the answer.
     """
 
     steps: tuple[str, ...]
     answer: str | None
+    well_formed: bool = False
 
     @property
     def kind(self) -> Kind:
@@ -25,14 +31,142 @@ class Parsed:
         return "long" if self.steps else "short"
 
 
+@dataclass(frozen=True)
+class Style:
+    """How responses are written.
+
+    Args:
+        parse: a response → its parts.
+        write: steps (may be empty) and answer → a response.
+    """
+
+    parse: Callable[[str], Parsed]
+    write: Callable[[str, str], str]
+
+
 def _parse_bits(text: str) -> Parsed:
     """Parity: a string of bits, one running prefix each; the last one is the answer."""
     if not re.fullmatch(r"[01]+", text):
         return Parsed(steps=tuple(text[:-1]), answer=None)
-    return Parsed(steps=tuple(text[:-1]), answer=text[-1])
+    return Parsed(steps=tuple(text[:-1]), answer=text[-1], well_formed=True)
 
 
-STYLES: dict[str, Callable[[str], Parsed]] = {"bits": _parse_bits}
+@dataclass(frozen=True)
+class _Found:
+    """An answer mark in a text: where it starts and ends, what it holds (empty: nothing, or broken)."""
+
+    start: int
+    end: int
+    answer: str
+
+
+def last_hashes(text: str) -> _Found | None:
+    """The last `#### answer`; the answer ends with its line."""
+    start = text.rfind(HASHES)
+    if start < 0:
+        return None
+    end = text.find("\n", start)
+    end = len(text) if end < 0 else end
+    return _Found(start, end, text[start + len(HASHES) : end].strip())
+
+
+def last_box(text: str) -> _Found | None:
+    r"""The last `\boxed{answer}` (or `\fbox{answer}`, or `\boxed 7`). A box that is not closed holds nothing."""
+    start = max(text.rfind(BOX), text.rfind("\\fbox"))
+    if start < 0:
+        return None
+    opening = re.compile(r"\\(?:boxed|fbox)\s*").match(text, start).end()
+    if opening == len(text) or text[opening] != "{":
+        token = re.compile(r"[0-9A-Za-z.,/+-]*[0-9A-Za-z]").match(text, opening)
+        return _Found(start, token.end() if token else opening, token.group() if token else "")
+    end = closing_brace(text, opening)
+    if end is None:
+        return _Found(start, len(text), "")
+    return _Found(start, end + 1, text[opening + 1 : end].strip())
+
+
+def closing_brace(text: str, opening: int) -> int | None:
+    """Where the brace at `opening` closes; None if it never does. Escaped braces are ordinary characters."""
+    depth, i = 0, opening
+    while i < len(text):
+        if text[i] == "\\":
+            i += 1
+        elif text[i] == "{":
+            depth += 1
+        elif text[i] == "}":
+            depth -= 1
+            if depth == 0:
+                return i
+        i += 1
+    return None
+
+
+# "The answer is", alone before a mark, is not a step.
+_LEAD_IN = re.compile(
+    r"^(so|thus|therefore|hence|and)?[\s,]*(the|my)?\s*(final\s+)?answer(\s+is)?\s*[:=]?$", re.IGNORECASE
+)
+_STATED = re.compile(r"\banswer(?: is)? ?[:=]? ?|\*\*(?P<bold>[^*\n]+)\*\*", re.IGNORECASE)
+_TAIL = 2000  # characters; a stated answer stands at the end
+
+
+def _steps(before: str) -> tuple[str, ...]:
+    """The lines before an answer that say something."""
+    before = before.strip().strip("$*\\[(").strip()
+    if _LEAD_IN.match(before):
+        return ()
+    return tuple(line.strip() for line in before.splitlines() if re.search(r"[^\W_]", line))
+
+
+def _unmarked(text: str) -> Parsed:
+    """A response without an answer mark is all steps; a single word is none."""
+    return Parsed(_steps(text) if len(text.split(None, 2)) > 1 else (), None)
+
+
+_Mark = Callable[[str], _Found | None]
+
+
+def _marked(own: _Mark, other: _Mark) -> Callable[[str], Parsed]:
+    """A parser that reads the last mark of its own, or where there is none the last of the other kind."""
+
+    def parse(text: str) -> Parsed:
+        mine = own(text)
+        found = mine or other(text)
+        if found is None:
+            return _unmarked(text)
+        before, after = text[: found.start], text[found.end :]
+        clean = found is mine and found.answer != "" and own(before) is None and not after.strip(" \n$.*")
+        return Parsed(_steps(before), found.answer, clean)
+
+    return parse
+
+
+def _parse_any(text: str) -> Parsed:
+    """Lenient: either mark; without one, what is stated last as the answer or in bold."""
+    boxed, hashes = last_box(text), last_hashes(text)
+    if boxed or hashes:
+        return (_BOXED if boxed else _HASHES)(text)
+    tail = re.sub(r"[ \t]+", " ", text[-_TAIL:])
+    stated = list(_STATED.finditer(tail))
+    if not stated:
+        return _unmarked(text)
+    last = stated[-1]
+    answer = last["bold"] or re.split(r"\.\s|\.? ?$", tail[last.end() :].split("\n")[0])[0]
+    return Parsed(_steps(text[:-_TAIL] + tail[: last.start()]), answer.strip(" *$."))
+
+
+_HASHES, _BOXED = _marked(last_hashes, last_box), _marked(last_box, last_hashes)
+
+
+def _after_steps(answer: str, steps: str) -> str:
+    return f"{steps}\n{answer}" if steps else answer
+
+
+STYLES: dict[str, Style] = {
+    "bits": Style(_parse_bits, lambda steps, answer: steps + answer),
+    "hashes": Style(_HASHES, lambda steps, answer: _after_steps(f"{HASHES} {answer}", steps)),
+    "boxed": Style(_BOXED, lambda steps, answer: _after_steps(f"{BOX}{{{answer}}}", steps)),
+    "any": Style(_parse_any, lambda steps, answer: _after_steps(f"The answer is {answer}", steps)),
+}
 
 
 def parse(text: str, style: str) -> Parsed:
@@ -47,18 +181,16 @@ def parse(text: str, style: str) -> Parsed:
     """
     if style not in STYLES:
         raise ValueError(f"unknown response style '{style}'; known: {', '.join(STYLES)}")
-    return STYLES[style](text)
+    return STYLES[style].parse(text)
 
 
-def judge(text: str, gold: str, style: str, finished: bool = True) -> Verdict:
-    """Whether a response answers the problem.
+def write(steps: str, answer: str, style: str) -> str:
+    """A response; `parse` inverts it. With empty steps it is a short one."""
+    return STYLES[style].write(steps.strip(), answer)
 
-    A response that was cut off is `truncated`, whatever its last token happens to be: the answer is what the model
-    ends on, and it did not end.
-    """
-    if not finished:
-        return "truncated"
-    answer = parse(text, style).answer
-    if answer is None:
-        return "no_answer"
-    return "correct" if answer == gold else "wrong"
+
+def unwrap_boxes(text: str) -> str:
+    r"""A worked solution without its boxes: `\boxed{2}` becomes `2`, so that the answer is marked in one place."""
+    while (found := last_box(text)) is not None and found.answer:
+        text = text[: found.start] + found.answer + text[found.end :]
+    return text

@@ -1,10 +1,10 @@
 """The nouns of the project. Plain data: no torch, no transformers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 Kind = Literal["short", "long"]
-Verdict = Literal["correct", "wrong", "no_answer", "truncated"]
+Verdict = Literal["correct", "wrong", "no_answer", "truncated", "timed_out", "unparseable_gold"]
 FinishReason = Literal["stop", "length"]
 
 
@@ -19,6 +19,7 @@ class Problems:
         long: the demonstration with every intermediate step, then the answer (PAPER eq. of D(p_cot), Z = 1).
         short: the demonstration that gives the answer at once (Z = 0).
         long_shown: what a training set shows as the long demonstration; differs from `long` where the task adds noise.
+        attributes: what the source says of each problem beside that (level, subject, dataset); empty where it says nothing.
     """
 
     problem_id: list[str]
@@ -27,13 +28,14 @@ class Problems:
     long: list[str]
     short: list[str]
     long_shown: list[str]
+    attributes: list[dict[str, str]] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.problem_id)
 
     def take(self, rows: list[int]) -> "Problems":
         """The problems at these positions, in this order."""
-        return Problems(*([column[i] for i in rows] for column in vars(self).values()))
+        return Problems(*([column[i] for i in rows] if column else [] for column in vars(self).values()))
 
     def __add__(self, other: "Problems") -> "Problems":
         return Problems(*(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)))
@@ -69,7 +71,8 @@ class Response:
         problem_id: the problem that was answered.
         completion: what was written.
         kind: whether anything stands before the answer (`long`) or not (`short`).
-        verdict: correct, wrong, no_answer (nothing to read an answer from), truncated (cut off before the end).
+        verdict: correct, wrong, no_answer (nothing to read an answer from), truncated (cut off before the end),
+            timed_out (the answer took too long to compare), unparseable_gold (nothing can be held against the gold).
     """
 
     problem_id: str

@@ -49,7 +49,8 @@ def make_run(folder, p_cot=0.25, seed=0, stages=("sft", "grpo"), text="01"):
                 }
                 records.append(folder, record)
                 if split == "test":
-                    save_responses(folder, record, responses, ["010101="] * 8)
+                    path = folder / records.COMPLETIONS / records.completions_name(record)
+                    save_responses(path, responses, ["010101="] * 8)
     return read_run(folder)
 
 

@@ -11,10 +11,26 @@ import pyarrow.parquet as pq
 
 from rarecot.evaluation import metrics, records
 from rarecot.evaluation.suite import Suite
-from rarecot.parsing import judge, parse
-from rarecot.rendering import render_prompts
+from rarecot.parsing import parse
+from rarecot.rendering import BARE, Template, render_prompts
 from rarecot.sampling import Sampler, SamplingParams
 from rarecot.types import Completion, Response
+from rarecot.verify import judge_all
+
+
+@dataclass(frozen=True)
+class Reader:
+    """How a model's prompts are made and its responses read.
+
+    Args:
+        tokenizer: the model's.
+        template: of its prompts.
+        long_from: tokens from which a response is as long as the long demonstrations; None: not known.
+    """
+
+    tokenizer: Any
+    template: Template = BARE
+    long_from: int | None = None
 
 
 @dataclass
@@ -23,7 +39,7 @@ class Harness:
 
     Args:
         run_dir: where records and generations go.
-        tokenizer: the model's.
+        reader: the model's.
         rows: problems; columns prompt, answer, style, problem_id.
         suite: what to evaluate.
         constants: fields of every record of this stage: `stage`, `seed`, the loss normalisation.
@@ -31,7 +47,7 @@ class Harness:
     """
 
     run_dir: Path
-    tokenizer: Any
+    reader: Reader
     rows: Mapping[str, Sequence[str]]
     suite: Suite
     constants: dict[str, Any]
@@ -54,9 +70,10 @@ class Harness:
         made = []
         suite = self._at(progress["step"])
         for temperature in self.missing(progress["step"]):
-            measured, responses = evaluate(sampler, self.tokenizer, self.rows, suite, temperature)
+            measured, responses = evaluate(sampler, self.reader, self.rows, suite, temperature)
             record = {**self.constants, **progress, **measured}
-            save_responses(self.run_dir, record, responses, list(self.rows["prompt"])[: suite.n])
+            path = self.run_dir / records.COMPLETIONS / records.completions_name(record)
+            save_responses(path, responses, list(self.rows["prompt"])[: suite.n])
             self.append(record)
             self._done.add(self._identity(progress["step"], temperature))
             made.append(record)
@@ -72,13 +89,13 @@ class Harness:
 
 
 def evaluate(
-    sampler: Sampler, tokenizer: Any, rows: Mapping[str, Sequence[str]], suite: Suite, temperature: float
+    sampler: Sampler, reader: Reader, rows: Mapping[str, Sequence[str]], suite: Suite, temperature: float
 ) -> tuple[dict[str, Any], list[Response]]:
     """One evaluation.
 
     Args:
         sampler: what completes prompts.
-        tokenizer: the model's, for rendering.
+        reader: the model's.
         rows: columns prompt, answer, style, problem_id; the first `suite.n` rows are used.
         suite: what and how.
         temperature: one of the suite's.
@@ -90,15 +107,15 @@ def evaluate(
     prompts = list(rows["prompt"])[: suite.n]
     description = _describe(suite, temperature)
     params = SamplingParams(suite.max_new_tokens, temperature, description["samples"], suite.seed)
-    completions = sampler.sample(render_prompts(tokenizer, prompts), params)
-    responses = [
-        respond(problem_id, completion, gold, style)
-        for problem_id, gold, style, several in zip(
-            rows["problem_id"], rows["answer"], rows["style"], completions, strict=False
-        )
-        for completion in several
-    ]
-    measured = metrics.summarise(responses)
+    completions = sampler.sample(render_prompts(reader.tokenizer, prompts, reader.template), params)
+    samples = description["samples"]
+    responses = respond_all(
+        [name for name in rows["problem_id"][: suite.n] for _ in range(samples)],
+        [completion for several in completions for completion in several],
+        [gold for gold in rows["answer"][: suite.n] for _ in range(samples)],
+        [style for style in rows["style"][: suite.n] for _ in range(samples)],
+    )
+    measured = metrics.summarise(responses, reader.long_from)
     return {
         **description,
         **measured,
@@ -107,17 +124,26 @@ def evaluate(
     }, responses
 
 
-def respond(problem_id: str, completion: Completion, gold: str, style: str) -> Response:
-    """Judge one completion."""
-    verdict = judge(completion.text, gold, style, finished=completion.finish_reason == "stop")
-    return Response(problem_id, completion, parse(completion.text, style).kind, verdict)
+def respond_all(
+    problem_ids: Sequence[str], completions: Sequence[Completion], golds: Sequence[str], styles: Sequence[str]
+) -> list[Response]:
+    """Judge completions, one problem, gold and style each."""
+    texts = [completion.text for completion in completions]
+    verdicts = judge_all(texts, golds, styles, [completion.finish_reason == "stop" for completion in completions])
+    return [
+        Response(name, completion, parse(completion.text, style).kind, verdict)
+        for name, completion, style, verdict in zip(problem_ids, completions, styles, verdicts, strict=True)
+    ]
 
 
-def save_responses(
-    run_dir: Path, record: Mapping[str, Any], responses: Sequence[Response], prompts: Sequence[str]
-) -> Path:
-    """Keep the generations of an evaluation as Parquet: problem_id, prompt, ids, text, verdict, length, kind."""
-    path = run_dir / records.COMPLETIONS / records.completions_name(record)
+def save_responses(path: Path, responses: Sequence[Response], prompts: Sequence[str]) -> None:
+    """Keep the generations of an evaluation as Parquet: problem_id, prompt, ids, text, verdict, length, kind.
+
+    Args:
+        path: the file.
+        responses: in the order of the prompts, as many a prompt as were sampled.
+        prompts: the problems, without the template around them.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = len(responses) // len(prompts)
     table = pa.table(
@@ -132,7 +158,6 @@ def save_responses(
         }
     )
     pq.write_table(table, path)
-    return path
 
 
 def _describe(suite: Suite, temperature: float) -> dict[str, Any]:

@@ -47,11 +47,15 @@ def proportion_interval(values: Sequence[bool], clusters: Sequence[str]) -> tupl
     return wilson(share * n / effect, n / effect)
 
 
-def summarise(responses: Sequence[Response]) -> dict[str, Any]:
+def summarise(responses: Sequence[Response], long_from: int | None = None) -> dict[str, Any]:
     """The measured part of a record (field names: `evaluation.records.FIELDS`).
 
     Lengths are in response tokens without the end-of-sequence token. What is undefined is None: the accuracy of long
     responses when none was written.
+
+    Args:
+        responses: judged, at least one.
+        long_from: tokens from which a response is long by its length; None: that is not counted.
 
     Raises:
         ValueError: there are no responses.
@@ -62,6 +66,14 @@ def summarise(responses: Sequence[Response]) -> dict[str, Any]:
     correct = np.array([r.verdict == "correct" for r in responses])
     long = np.array([r.kind == "long" for r in responses])
     lengths = np.array([r.completion.length for r in responses])
+    by_length = (
+        {}
+        if long_from is None
+        else {
+            "long_share_by_length": float((lengths >= long_from).mean()),
+            "long_from_tokens": long_from,
+        }
+    )
     return {
         "n": len(responses),
         "accuracy": float(correct.mean()),
@@ -73,12 +85,14 @@ def summarise(responses: Sequence[Response]) -> dict[str, Any]:
         "length_wrong_mean": _mean(lengths[~correct]),
         "long_share": float(long.mean()),
         "long_share_ci": list(proportion_interval(long.tolist(), prompts)),
+        **by_length,
         "accuracy_long": _mean(correct[long]),
         "accuracy_long_ci": _interval(correct, long, prompts),
         "accuracy_short": _mean(correct[~long]),
         "accuracy_short_ci": _interval(correct, ~long, prompts),
         "truncated_share": float(np.mean([r.verdict == "truncated" for r in responses])),
         "no_answer_share": float(np.mean([r.verdict == "no_answer" for r in responses])),
+        "timed_out_share": float(np.mean([r.verdict == "timed_out" for r in responses])),
     }
 
 

@@ -1,6 +1,5 @@
 """The harness after training: every checkpoint of a run, skipping what has been measured."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,11 +8,49 @@ from typing import Any
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
-from rarecot.evaluation.harness import Harness
+from rarecot.evaluation.harness import Harness, Reader
 from rarecot.evaluation.suite import Suite
-from rarecot.mixtures.build import Mixture, build
-from rarecot.mixtures.spec import MANIFEST, spec_of_manifest
+from rarecot.mixtures.build import Mixture, of_run
+from rarecot.mixtures.lengths import measure
+from rarecot.rendering import Template
 from rarecot.sampling import Samplers
+from rarecot.tasks import Generated
+
+
+def template_of(stamp: dict[str, Any]) -> Template:
+    """How a checkpoint's prompts were rendered in training; bare for those of before templates."""
+    return Template(**stamp.get("rendering", {}))
+
+
+def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader, int]:
+    """How a model that stands alone is read: the suite with its cap on responses, the reader, and the longest prompt in tokens.
+
+    Raises:
+        ConfigError: another template than the model was trained with, or a chat without a chat template.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    stamp = checkpoints.read_stamp(folder) or {}
+    usual = Template("bare" if isinstance(mixture.spec.task, Generated) else "plain")
+    trained = template_of(stamp) if stamp else None
+    template = Template(suite.template, suite.system_prompt) if suite.template else trained or usual
+    if trained and template != trained:
+        raise ConfigError(
+            [f"{folder} was trained with {trained}, but the suite asks for {template}. Leave template out."]
+        )
+    if template.name == "chat" and not tokenizer.chat_template:
+        raise ConfigError(
+            [f"template is chat, but the tokenizer in {folder} has no chat template. Use template: plain."]
+        )
+    lengths = measure(mixture, tokenizer, template)
+    cap = suite.max_new_tokens or stamp.get("max_new_tokens") or lengths.usual_long
+    long_from = stamp.get("long_from_tokens", lengths.long_from)
+    return (
+        replace(suite, max_new_tokens=cap, seed=max(suite.seed, 0)),
+        Reader(tokenizer, template, long_from),
+        lengths.prompt,
+    )
 
 
 def rows_for(mixture: Mixture, suite: Suite) -> dict[str, list[str]]:
@@ -42,30 +79,26 @@ def evaluate_run(run_dir: Path, suite: Suite, samplers: Samplers) -> Iterator[tu
     Raises:
         ConfigError: not a run, no complete checkpoint, or more problems asked for than there are.
     """
-    spec = spec_of_manifest(run_dir)
-    suite = replace(suite, max_new_tokens=suite.max_new_tokens or spec.task.long_tokens)
-    mixture = build(spec)
-    if mixture.manifest["sha256"] != json.loads((run_dir / MANIFEST).read_text())["sha256"]:
-        raise ConfigError(
-            [
-                f"the problems that {run_dir} was trained and tested on cannot be drawn again (another version of numpy or "
-                f"of this project); its versions.json says which made them."
-            ]
-        )
+    mixture = of_run(run_dir)
     rows = rows_for(mixture, suite)
     folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]
     if not folders:
         raise ConfigError([f"{run_dir} has no complete checkpoint: train first, or wait for the first save."])
     for folder in sorted(folders, key=lambda f: (f.parent.name != "sft", f.parent.name, checkpoints.step_of(f))):
         stamp = checkpoints.read_stamp(folder)
+        task = mixture.spec.task
+        usual = stamp.get("max_new_tokens") or task.long_tokens
+        here = replace(suite, max_new_tokens=suite.max_new_tokens or usual)
         harness = Harness(
             run_dir=run_dir,
-            tokenizer=None,
+            reader=Reader(None, template_of(stamp), stamp.get("long_from_tokens")),
             rows=rows,
-            suite=suite,
+            suite=here,
             constants={"stage": stamp["stage"], "seed": stamp["seed"], **stamp["constants"]},
             append=lambda record: records.append(run_dir, record),
         )
         if harness.missing(stamp["progress"]["step"]):
-            sampler, harness.tokenizer = samplers.open(folder, spec.task.prompt_tokens + suite.max_new_tokens)
+            prompt = stamp.get("prompt_tokens") or task.prompt_tokens
+            sampler, tokenizer = samplers.open(folder, prompt + here.max_new_tokens)
+            harness.reader = replace(harness.reader, tokenizer=tokenizer)
             yield folder, harness.measure(sampler, stamp["progress"])

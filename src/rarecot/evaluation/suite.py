@@ -7,6 +7,7 @@ from typing import Any
 
 from rarecot.errors import ConfigError, nearest
 from rarecot.mixtures.spec import MixtureSpec, coerce, locate, read_mapping
+from rarecot.rendering import TEMPLATES
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,13 @@ class Suite:
 
     Args:
         n: problems, from the start of the split.
-        max_new_tokens: cap on a response in tokens, end-of-sequence included; 0: what a long demonstration needs.
+        max_new_tokens: cap on a response in tokens, end-of-sequence included; 0: as when the model was trained, else what the
+            long demonstrations need.
         split: `test` or `rl`: which problems of the mixture.
         temperatures: one evaluation each; 0 is greedy.
         samples: responses a problem where the temperature is not 0.
+        template: for a model that was not trained here: `plain` or `chat`; empty: as it was trained.
+        system_prompt: in a chat.
         protocol: name of how prompts are made and answers read; `native` is how the model was trained.
         seed: of sampling, -1 for that of the run; an evaluation at step s uses seed + s.
     """
@@ -28,6 +32,8 @@ class Suite:
     split: str = "test"
     temperatures: tuple[float, ...] = (0.0, 1.0)
     samples: int = 1
+    template: str = ""
+    system_prompt: str = ""
     protocol: str = "native"
     seed: int = -1
 
@@ -70,6 +76,10 @@ def suite_problems(suite: Suite) -> list[str]:
         problems.append(f"split is '{suite.split}': a mixture has the problem sets test and rl.")
     if suite.protocol != "native":
         problems.append(f"protocol is '{suite.protocol}': known is `native` (prompts as in training).")
+    if suite.template not in ("", *TEMPLATES):
+        problems.append(
+            f"template is '{suite.template}'{nearest(suite.template, TEMPLATES)} Known: {', '.join(TEMPLATES)}."
+        )
     if suite.n < 1 or suite.samples < 1:
         problems.append(f"n is {suite.n} and samples {suite.samples}: both must be 1 or more.")
     if not suite.temperatures or min(suite.temperatures) < 0:
@@ -80,4 +90,4 @@ def suite_problems(suite: Suite) -> list[str]:
 def _value(key: str, value: Any) -> Any:
     if key == "temperatures":
         return tuple(coerce(item, float) for item in (value if isinstance(value, list) else [value]))
-    return coerce(value, {"split": str, "protocol": str}.get(key, int))
+    return coerce(value, dict.fromkeys(("split", "protocol", "template", "system_prompt"), str).get(key, int))

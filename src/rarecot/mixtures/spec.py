@@ -11,9 +11,10 @@ from typing import Any
 import yaml
 
 from rarecot.errors import ConfigError, nearest
-from rarecot.tasks import TASKS, Task
+from rarecot.tasks import TASKS, Corpus, Task
 
 MANIFEST = "manifest.json"
+RL_SPLITS = ("held_out", "train")
 SHARE_TOLERANCE = 0.02  # largest relative gap between p_cot and what a block of an online mixture can hold
 
 
@@ -24,10 +25,13 @@ class MixtureSpec:
     Args:
         task: the task with its options.
         p_cot: share of training demonstrations that are long, in [0, 1].
-        n: training demonstrations (fixed set), or demonstrations a block (online).
+        n: training demonstrations (fixed set), or demonstrations a block (online); 0: all that a corpus has left.
         online: fresh demonstrations for ever instead of a fixed set. The share is exact in every block of n.
-        n_rl: problems whose prompts RL samples from.
-        n_test: problems that are only ever evaluated.
+        n_rl: problems whose prompts RL samples from; 0: all of the training problems (rl_split: train).
+        rl_split: `held_out`: RL's problems are not trained on; `train`: they are the training problems.
+        n_test: problems that are only ever evaluated; 0: all of a corpus's test split. They are its first ones.
+        stratify: an attribute of a corpus (`level`, `subject`, `dataset`) in each of whose values p_cot holds, and whose
+            proportions every subset keeps; empty: none.
         seed: of problems, noise and of which demonstrations are long.
     """
 
@@ -36,7 +40,9 @@ class MixtureSpec:
     n: int = 1000
     online: bool = False
     n_rl: int = 1024
+    rl_split: str = "held_out"
     n_test: int = 512
+    stratify: str = ""
     seed: int = 0
 
     @property
@@ -49,6 +55,11 @@ class MixtureSpec:
         own = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "task"}
         name = next(name for name, cls in TASKS.items() if isinstance(self.task, cls))
         return {"task": name, **dataclasses.asdict(self.task), **own}
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint trained on this mixture and one that goes on from it must share."""
+        own = self.task.identity()
+        return own if isinstance(self.task, Corpus) else {"task": self.to_mapping()["task"], **own}
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any], where: str = "the mixture") -> "MixtureSpec":
@@ -99,10 +110,22 @@ class MixtureSpec:
             found.append(
                 f"p_cot is {self.p_cot}: it is the share of demonstrations that are long, so it lies between 0 and 1."
             )
+        if self.rl_split not in RL_SPLITS:
+            known = ", ".join(RL_SPLITS)
+            found.append(f"rl_split is '{self.rl_split}'{nearest(self.rl_split, RL_SPLITS)} It must be one of {known}.")
+        from_corpus = isinstance(self.task, Corpus)
+        may_be_all = {"n": from_corpus, "n_test": from_corpus, "n_rl": from_corpus and self.rl_split == "train"}
         for key, what in (("n", "training"), ("n_rl", "RL"), ("n_test", "test")):
-            if getattr(self, key) < 1:
-                found.append(f"{key} is {getattr(self, key)}: the {what} split would be empty. Set {key} to 1 or more.")
-        if found:
+            value = getattr(self, key)
+            if value < 0 or (value == 0 and not may_be_all[key]):
+                found.append(f"{key} is {value}: the {what} split would be empty. Set {key} to 1 or more.")
+        if from_corpus and self.online:
+            found.append("online is true, but a corpus has only the problems that it has. Leave it out.")
+        if self.stratify and not from_corpus:
+            found.append(f"stratify is '{self.stratify}', but generated problems have no attributes. Leave it out.")
+        if self.rl_split == "train" and not from_corpus:
+            found.append("rl_split is train, but a generated task has fresh problems for RL. Leave it out.")
+        if found or from_corpus:  # what a corpus has is known when it is read
             return found
         held_out = self.n_rl + self.n_test
         needed = held_out + (1 if self.online else self.n)
@@ -174,6 +197,10 @@ def coerce(value: Any, kind: type) -> Any:
     Raises:
         ValueError: with the end of a sentence that starts with the key.
     """
+    if typing.get_origin(kind) is list:
+        if not isinstance(value, list):
+            raise ValueError(f"is {value!r}: it must be a list, in a YAML.")
+        return value
     text = str(value).strip()
     if kind is bool:
         if text.lower() in ("true", "false"):

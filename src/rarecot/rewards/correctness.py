@@ -1,24 +1,41 @@
-"""The two rewards of the paper (§2): end-to-end correctness, and exactness of the whole response."""
+"""The two rewards of the paper (§2): end-to-end correctness, and exactness of the whole response; and correctness in form."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from rarecot.parsing import judge
+from rarecot.parsing import parse
+from rarecot.verify import verify_all
 
 Texts = Sequence[str]
 
 
-def answer(completions: Texts, answer: Texts, style: Texts | None = None, **_: Any) -> list[float]:
-    """r_e2e: 1 when the final answer is right, whatever stands before it.
+def answer(completions: Texts, answer: Texts, style: Texts | None = None, **_: Any) -> list[float | None]:
+    """r_e2e: 1 when the final answer is right, whatever stands before it; None where nothing can be held against the gold.
 
     Args:
         completions: B decoded responses.
         answer: B gold answers.
         style: B response styles (keys of `rarecot.parsing.STYLES`); parity's `bits` when absent.
     """
+    verdicts = verify_all(answer, completions, style or ["bits"] * len(completions))
+    return [None if verdict == "unparseable_gold" else float(verdict == "correct") for verdict in verdicts]
+
+
+def format(completions: Texts, answer: Texts, style: Texts | None = None, **_: Any) -> list[float | None]:
+    """1 when the answer is right *and* stands as it should: the style's own mark, once, and nothing behind it.
+
+    Gated by correctness, so that form alone is never learned instead of answers.
+
+    Args:
+        completions: B decoded responses.
+        answer: B gold answers.
+        style: as for `answer`.
+    """
     styles = style or ["bits"] * len(completions)
+    right = verify_all(answer, completions, styles)
     return [
-        float(judge(text, gold, how) == "correct") for text, gold, how in zip(completions, answer, styles, strict=True)
+        None if verdict == "unparseable_gold" else float(verdict == "correct" and parse(text, how).well_formed)
+        for verdict, text, how in zip(right, completions, styles, strict=True)
     ]
 
 

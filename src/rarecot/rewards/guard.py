@@ -1,7 +1,7 @@
 """Rewards bound to a run: responses that did not end are never rewarded, and every rollout is seen by an observer."""
 
 import functools
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 Reward = Callable[..., list[float | None]]
@@ -14,6 +14,7 @@ def bind(
     special_token_ids: Collection[int],
     weights: Sequence[float] | None = None,
     observer: Observer | None = None,
+    settings: Mapping[str, Any] | None = None,
 ) -> list[Reward]:
     """The rewards as a trainer gets them.
 
@@ -28,8 +29,10 @@ def bind(
         weights: of the rewards in their sum, as the trainer applies them; 1 each when None.
         observer: called once a batch of rollouts, after the last reward, with the keyword arguments that TRL gives a
             reward and `rewards`, the weighted sums.
+        settings: further keyword arguments of every reward, such as `max_completion_length`.
     """
     forbidden, ends = set(special_token_ids), set(eos_token_ids)
+    fixed = {"eos_token_ids": sorted(ends), **(settings or {})}
     factors = list(weights) if weights is not None else [1.0] * len(rewards)
     totals: list[float] = []
 
@@ -41,7 +44,7 @@ def bind(
         def call(
             completions: Sequence[str], completion_ids: Sequence[Sequence[int]], **columns: Any
         ) -> list[float | None]:
-            values = reward(completions=completions, completion_ids=completion_ids, **columns)
+            values = reward(completions=completions, completion_ids=completion_ids, **columns, **fixed)
             values = [
                 value if value is None or complete(ids) else min(value, 0.0)
                 for value, ids in zip(values, completion_ids, strict=True)

@@ -1,8 +1,12 @@
 """Tasks: what is asked, and its short and long demonstrations. One file a task, one line here."""
 
-from rarecot.tasks.base import Task
+from rarecot.tasks.base import Corpus, Generated, Loaded, Task
+from rarecot.tasks.blend import Blend
+from rarecot.tasks.gsm8k import Gsm8k
+from rarecot.tasks.hendrycks import Math
+from rarecot.tasks.own import Jsonl
 from rarecot.tasks.parity import Parity
 
-TASKS: dict[str, type[Task]] = {"parity": Parity}
+TASKS: dict[str, type[Task]] = {"parity": Parity, "gsm8k": Gsm8k, "math": Math, "jsonl": Jsonl, "blend": Blend}
 
-__all__ = ["TASKS", "Parity", "Task"]
+__all__ = ["TASKS", "Blend", "Corpus", "Generated", "Gsm8k", "Jsonl", "Loaded", "Math", "Parity", "Task"]

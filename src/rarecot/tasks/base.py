@@ -1,6 +1,7 @@
 """What a task has to offer to mixtures, training and evaluation."""
 
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -12,7 +13,7 @@ class Task(Protocol):
     """A family of problems that can be answered at once (short) or step by step (long).
 
     A task is a frozen dataclass; its fields are the task's options, settable in a mixture's YAML and on the command
-    line.
+    line. It is either a `Generated` or a `Corpus` one.
     """
 
     style: str
@@ -20,6 +21,14 @@ class Task(Protocol):
 
     def problems_with_options(self) -> list[str]:
         """What is wrong with the options, a sentence each; empty when nothing is."""
+
+    def identity(self) -> dict[str, Any]:
+        """What a checkpoint trained on this task and one that goes on from it must share; names of options → values."""
+
+
+@runtime_checkable
+class Generated(Task, Protocol):
+    """A task whose problems are drawn, in a vocabulary of its own, with lengths that are known before any data."""
 
     @property
     def space(self) -> int | None:
@@ -38,3 +47,36 @@ class Task(Protocol):
 
     def tokenizer(self) -> Tokenizer:
         """The vocabulary of a model trained on this task from scratch."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """The problems of a corpus.
+
+    Args:
+        train: for demonstrations and RL.
+        test: the corpus's own test split, in its order; empty where it has none.
+        dropped: what was left out while reading, one mapping each with at least `reason` and `where`.
+    """
+
+    train: Problems
+    test: Problems
+    dropped: list[dict[str, str]] = field(default_factory=list)
+
+
+@runtime_checkable
+class Corpus(Task, Protocol):
+    """A task whose problems are written down somewhere, in words, for models with a tokenizer of their own."""
+
+    decontaminate: int
+    near_duplicates: float
+
+    def load(self) -> Loaded:
+        """Read the problems.
+
+        Raises:
+            ConfigError: no such source, other columns, rows that cannot be used; all at once.
+        """
+
+    def shown(self, problems: Problems, rng: np.random.Generator) -> list[str]:
+        """What a training set shows as the long demonstrations of these problems."""

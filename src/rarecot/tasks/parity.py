@@ -1,7 +1,7 @@
 """Parity of d bits (PAPER §1): short = the parity, long = every running prefix parity, the last of which is the answer."""
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from tokenizers import Tokenizer
@@ -42,6 +42,9 @@ class Parity:
         if not 0 <= self.chain_noise <= 0.5:
             problems.append(f"chain_noise is {self.chain_noise}: it is a flip probability, between 0 and 0.5.")
         return problems
+
+    def identity(self) -> dict[str, Any]:
+        return asdict(self)
 
     @property
     def space(self) -> int:

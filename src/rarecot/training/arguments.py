@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from rarecot.errors import ConfigError, nearest
 from rarecot.mixtures.spec import MixtureSpec, coerce, locate, mixture_keys, read_mapping, spec_of_manifest
+from rarecot.tasks import Generated
 from rarecot.training.checks import check
 from rarecot.training.options import trainer_options
 
@@ -34,6 +35,12 @@ class RunArguments:
     model_name_or_path: str = _option(
         "", "checkpoint to start from; empty: a model from scratch (sft), the newest checkpoint in RUN_DIR/sft (RL)"
     )
+    template: Literal["auto", "bare", "plain", "chat"] = _option(
+        "auto",
+        "what a problem is put into: auto is the checkpoint's own, else bare for generated tasks and plain for corpora",
+    )
+    system_prompt: str = _option("", "what the system says in a chat template; empty: the template's own, if any")
+    max_prompt_tokens: int = _option(512, "longest rendered prompt of a corpus, in tokens; memory is planned for it")
     move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
     eval_every: int = _option(
         50, "optimizer steps between evaluations; denser in the first interval, always at the first and last step"
@@ -42,6 +49,10 @@ class RunArguments:
     eval_n_last: int = _option(0, "test problems of a stage's last evaluation; 0: eval_n")
     eval_temperature: float = _option(1.0, "temperature of the sampled evaluation; the other one is greedy")
     eval_batch_size: int = _option(256, "sequences decoded together in evaluation")
+    eval_max_new_tokens: int = _option(
+        0,
+        "cap on a response in evaluation, in tokens; 0: what 99 % of a corpus's long demonstrations need, all of a generated task's",
+    )
     split_by_length: bool = _option(
         True, "compute the loss of short and long rows of a batch apart: the same loss, without the padding"
     )
@@ -70,6 +81,9 @@ class GrpoArguments(RunArguments):
     allow_truncation: bool = _option(
         False, "accept a max_completion_length that cuts long demonstrations off (they are then never rewarded)"
     )
+    soft_overlong_tokens: int = _option(
+        0, "reward soft_overlong: tokens below max_completion_length from which it falls to -1; 0: a fifth of it"
+    )
     eval_backend: Literal["auto", "transformers", "vllm"] = _option(
         "auto", "what samples in evaluation; auto: the rollouts' vLLM where there is one and the model is large enough"
     )
@@ -97,6 +111,11 @@ _RESERVED = {
     "data_seed": "seed (one seed for the run)",
     "resume_from_checkpoint": "the same command again (it resumes from the newest complete checkpoint)",
     "generation_kwargs": "temperature and max_completion_length (rollouts are sampled from the policy itself)",
+    "model_init_kwargs": "dtype and attn_implementation",
+    "chat_template_path": "template (plain or chat); the chat template comes with the model",
+    "chat_template_kwargs": "template (plain or chat); what varies in a chat template is held still",
+    "load_in_4bit": "dtype bfloat16 with use_peft (quantised bases are not supported)",
+    "load_in_8bit": "dtype bfloat16 with use_peft (quantised bases are not supported)",
 }
 
 
@@ -143,7 +162,13 @@ class Request:
     def tokens_needed(self) -> int:
         """The longest prompt and response together, in tokens, that RL can produce."""
         limit = self.trainer_value("max_completion_length")
-        return self.spec.task.prompt_tokens + (limit if isinstance(limit, int) else 0)
+        return self.prompt_tokens + (limit if isinstance(limit, int) else 0)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The longest rendered prompt, in tokens: known for generated tasks, for corpora what the request allows."""
+        task = self.spec.task
+        return task.prompt_tokens if isinstance(task, Generated) else self.arguments.max_prompt_tokens
 
     def trainer_value(self, key: str) -> Any:
         """What TRL's option will be, as far as can be said without TRL: asked for, our default, or that in its source.

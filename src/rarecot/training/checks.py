@@ -5,23 +5,37 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints
-from rarecot.errors import nearest
+from rarecot.errors import ConfigError, nearest
+from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.rewards import REWARDS
 from rarecot.sampling.vllm import support
+from rarecot.tasks import Generated
 from rarecot.training.losses import LOSS_NORMALISATION
 
 
 def check(request: Any) -> list[str]:
     """Everything wrong with a request that needs more than one of its values to see."""
     problems = _common(request)
+    name = request.arguments.model_name_or_path
+    if name and is_hub_id(name):
+        try:
+            model_folder(request)
+        except ConfigError as error:
+            return problems + error.problems
     problems += {"sft": _sft, "grpo": _grpo}[request.stage](request)
     return problems
 
 
 def model_folder(request: Any) -> Path | None:
     """The folder that a stage starts from: `model_name_or_path`, for RL else the newest checkpoint in RUN_DIR/sft.
-    None: from scratch, or there is none."""
+    None: from scratch, or there is none. Of a model on the hub, configuration and tokenizer are fetched for it.
+
+    Raises:
+        ConfigError: the hub does not give it.
+    """
     if name := request.arguments.model_name_or_path:
+        if is_hub_id(name):
+            return model_snapshot(name, request.trainer_value("model_revision"))
         return checkpoints.resolve(Path(name))
     return None if request.stage == "sft" else checkpoints.newest(request.run_dir / "sft")
 
@@ -42,15 +56,43 @@ def _common(request: Any) -> list[str]:
             f"eval_temperature is {arguments.eval_temperature}: the greedy evaluation is always made; this is the "
             f"temperature of the sampled one and must be positive."
         )
+    for key, least in (("max_prompt_tokens", 1), ("eval_max_new_tokens", 0)):
+        if getattr(arguments, key) < least:
+            problems.append(f"{key} is {getattr(arguments, key)}: it counts tokens, so it must be {least} or more.")
+    if request.trainer_value("use_peft") is True:
+        problems += _lora(request)
     max_steps = request.trainer_value("max_steps")
     if spec.online and request.stage == "sft" and not (isinstance(max_steps, int) and max_steps > 0):
         problems.append("the mixture is online, so training has no natural end. Set max_steps.")
     return problems
 
 
+def _lora(request: Any) -> list[str]:
+    problems = []
+    for key, least in (("lora_r", 1), ("lora_alpha", 1)):
+        value = request.trainer_value(key)
+        if not isinstance(value, int) or value < least:
+            problems.append(f"{key} is {value!r}: it must be a whole number, {least} or more.")
+    if request.stage == "sft" and not request.arguments.model_name_or_path:
+        problems.append(
+            "use_peft is true, but a model from scratch has nothing that an adapter could adapt. Leave it out."
+        )
+    if dropout := request.trainer_value("lora_dropout"):
+        if request.stage != "sft":
+            problems.append(
+                f"lora_dropout is {dropout}: RL's log-probabilities would differ from those of the policy that sampled. Set it to 0."
+            )
+    if request.stage != "sft" and request.use_vllm and request.trainer_value("vllm_mode") == "server":
+        problems.append(
+            "use_peft with a vLLM server is not supported: its weights could not be checked. Use vllm_mode colocate."
+        )
+    return problems
+
+
 def _sft(request: Any) -> list[str]:
     arguments, task, problems = request.arguments, request.spec.task, []
-    needed = task.prompt_tokens + task.long_tokens
+    is_generated = isinstance(task, Generated)
+    needed = task.prompt_tokens + task.long_tokens if is_generated else 0
     max_length = request.trainer_value("max_length")
     if isinstance(max_length, int) and max_length < needed:
         problems.append(
@@ -58,9 +100,14 @@ def _sft(request: Any) -> list[str]:
             f"would lose their answer and end. Set max_length to {needed} or more, or to null."
         )
     if name := arguments.model_name_or_path:
-        folder = checkpoints.resolve(Path(name))
+        folder = model_folder(request)
         return problems + (
             checkpoints.misfits(folder, request.spec.to_mapping(), request.spec.task) if folder else _missing(name)
+        )
+    if not is_generated:
+        problems.append(
+            "a corpus in words needs a model that has seen words: set model_name_or_path to a folder or a hub id. (Models from "
+            "scratch have the vocabulary of a generated task.)"
         )
     for key in ("num_layers", "hidden_size", "num_heads", "intermediate_size"):
         if getattr(arguments, key) < 1:
@@ -71,9 +118,8 @@ def _sft(request: Any) -> list[str]:
             f"width equally. Change one of them."
         )
     if 0 < arguments.max_positions < needed:
-        problems.append(
-            checkpoints.too_long(task, needed, arguments.max_positions, "Raise max_positions, or leave it at 0")
-        )
+        remedy = "Raise max_positions, or leave it at 0, or make the task smaller (for parity: lower d)"
+        problems.append(checkpoints.too_long(task.prompt_tokens, task.long_tokens, arguments.max_positions, remedy))
     return problems
 
 
@@ -150,7 +196,7 @@ def _vllm(request: Any) -> list[str]:
     given = request.trainer_value("vllm_max_model_length")
     if isinstance(given, int) and given < request.tokens_needed:
         problems.append(
-            f"vllm_max_model_length is {given}, but a prompt of {request.spec.task.prompt_tokens} tokens and "
+            f"vllm_max_model_length is {given}, but a prompt of {request.prompt_tokens} tokens and "
             f"max_completion_length need {request.tokens_needed}: vLLM would cut responses short. Leave it out (it is then as "
             f"long as needed), or raise it."
         )
@@ -176,7 +222,15 @@ def _rewards(request: Any) -> list[str]:
 
 
 def _truncation(request: Any) -> list[str]:
-    limit, needed = request.trainer_value("max_completion_length"), request.spec.task.long_tokens
+    task, limit = request.spec.task, request.trainer_value("max_completion_length")
+    window = request.arguments.soft_overlong_tokens
+    if isinstance(limit, int) and not 0 <= window <= limit:
+        return [
+            f"soft_overlong_tokens is {window}: it counts tokens below max_completion_length {limit}. Use 0 to {limit}."
+        ]
+    if not isinstance(task, Generated):  # known once the corpus is read and tokenised: training/text.py
+        return []
+    needed = task.long_tokens
     if not isinstance(limit, int) or limit >= needed or request.arguments.allow_truncation:
         return []
     return [
@@ -202,7 +256,7 @@ def _batches(request: Any) -> list[str]:
             f"a generation batch of {batch} responses is no multiple of the {per_device * world * accumulation} that one "
             f"optimizer step takes, so a step would mix responses of several policies. Raise steps_per_generation."
         ]
-    if batch // group > request.spec.n_rl:
+    if batch // group > request.spec.n_rl > 0:
         return [
             f"a round takes {batch // group} prompts, but the RL split has {request.spec.n_rl} problems. Raise n_rl, or "
             f"lower per_device_train_batch_size."
@@ -218,6 +272,6 @@ def _batches(request: Any) -> list[str]:
 
 def _missing(name: str) -> list[str]:
     return [
-        f"there is no complete checkpoint at {name}. Run recipes/sft.py with the same run_dir first, or name one with "
-        f"--model_name_or_path."
+        f"there is no complete checkpoint at {name}. Run recipes/sft.py with the same run_dir first, or name a folder with a model, or "
+        f"a hub id (organisation/name), with --model_name_or_path."
     ]

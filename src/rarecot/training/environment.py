@@ -2,6 +2,7 @@
 
 import importlib
 
+from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.sampling.vllm import support
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
@@ -9,10 +10,13 @@ from rarecot.training.memory_plan import cache_gib, plan
 
 
 def prepare(request: Request) -> None:
-    """Set up the process for vLLM, or keep TRL from importing it.
+    """Fetch a model on the hub; set up the process for vLLM, or keep TRL from importing it.
 
     TRL imports vLLM with its GRPO trainer whenever it is installed: ten seconds that a run without it need not wait.
     """
+    name = request.arguments.model_name_or_path
+    if name and is_hub_id(name):
+        model_snapshot(name, request.trainer_value("model_revision"), weights=True)
     if request.use_vllm:
         folder = model_folder(request)
         support.prepare_environment(cache_gib(plan(request, folder, gpu=0)) if folder else 1)

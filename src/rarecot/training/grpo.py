@@ -11,12 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM
-from trl import GRPOTrainer
+from peft import PeftConfig
+from transformers import set_seed
+from trl import GRPOTrainer, ModelConfig
 
 from rarecot.errors import ConfigError
-from rarecot.mixtures.build import Mixture
-from rarecot.rendering import render_prompts
 from rarecot.rewards import REWARDS, bind
 from rarecot.sampling import eos_ids
 from rarecot.sampling.vllm import support
@@ -26,16 +25,18 @@ from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
 from rarecot.training.losses import describe
 from rarecot.training.memory_plan import available_ram
+from rarecot.training.models import pretrained
 from rarecot.training.rollouts import RolloutRecorder
 from rarecot.training.run import Run
-from rarecot.training.session import load_tokenizer
 from rarecot.training.sync_check import PROMPTS, TOLERANCE
+from rarecot.training.text import Text
 
 
-def model_and_tokenizer(request: Request) -> tuple[Any, Any]:
-    """The checkpoint that RL starts from, in float32 master weights, and its tokenizer."""
+def make_model(request: Request, options: ModelConfig) -> tuple[Any, PeftConfig | None]:
+    """The checkpoint that RL starts from, and the adapter that is still to be put on it."""
+    set_seed(request.seed)  # before TRL does, for the weights of a new adapter
     folder = model_folder(request)
-    return AutoModelForCausalLM.from_pretrained(folder, dtype="float32"), load_tokenizer(folder)
+    return pretrained(folder, request.arguments.model_name_or_path or str(folder), options)
 
 
 def constants(config: Any) -> dict[str, Any]:
@@ -77,18 +78,25 @@ class RecordedGRPOTrainer(GRPOTrainer):
         return output
 
 
-def make_trainer(run: Run, config: Any, model: Any, tokenizer: Any, mixture: Mixture) -> GRPOTrainer:
+def make_trainer(run: Run, config: Any, model: Any, adapter: PeftConfig | None, text: Text) -> GRPOTrainer:
     """The trainer over the mixture's RL prompts, and its vLLM engine where the config asks for one."""
+    tokenizer, arguments = text.tokenizer, run.request.arguments
     eos = eos_ids(model.generation_config, tokenizer)
-    rewards = [REWARDS[name] for name in run.request.arguments.reward_funcs]
-    recorder = RolloutRecorder(run, config, tokenizer, eos, constants(config))
-    with _watched_vllm(run, config, tokenizer, eos, mixture) if config.use_vllm else contextlib.nullcontext():
+    rewards = [REWARDS[name] for name in arguments.reward_funcs]
+    settings = {
+        "max_completion_length": config.max_completion_length,
+        "soft_overlong_tokens": arguments.soft_overlong_tokens or max(1, config.max_completion_length // 5),
+    }
+    recorder = RolloutRecorder(run, config, text.reader, eos, constants(config))
+    prompts = run.mixture.rl.map(lambda row: {"prompt": text.template.texts(tokenizer, [row["prompt"]])[0]})
+    with _watched_vllm(run, config, text, eos) if config.use_vllm else contextlib.nullcontext():
         trainer = RecordedGRPOTrainer(
             model=model,
-            reward_funcs=bind(rewards, eos, tokenizer.all_special_ids, config.reward_weights, observer=recorder),
+            reward_funcs=bind(rewards, eos, tokenizer.all_special_ids, config.reward_weights, recorder, settings),
             args=config,
-            train_dataset=mixture.rl,
+            train_dataset=prompts,
             processing_class=tokenizer,
+            peft_config=adapter,
         )
     trainer.recorder = recorder
     if config.use_vllm:
@@ -96,7 +104,7 @@ def make_trainer(run: Run, config: Any, model: Any, tokenizer: Any, mixture: Mix
     return trainer
 
 
-def preflight(run: Run, config: Any) -> None:
+def preflight(run: Run, config: Any, text: Text) -> None:
     """Before a model is loaded: print the plan of a round, and look whether a vLLM server fits the run (rank 0).
 
     Raises:
@@ -112,8 +120,9 @@ def preflight(run: Run, config: Any) -> None:
         url = config.vllm_server_base_url or f"http://{config.vllm_server_host}:{config.vllm_server_port}"
         server = Server(url, run.request.arguments.vllm_request_timeout, server_log(run))
         server.wait(config.vllm_server_timeout)
-        tokenizer, texts = load_tokenizer(folder), list(run.mixture.rl["prompt"][:PROMPTS])
-        prompts = dict(zip(texts, render_prompts(tokenizer, texts), strict=True))
+        problems = list(run.mixture.rl["prompt"][:PROMPTS])
+        texts = text.template.texts(text.tokenizer, problems)
+        prompts = dict(zip(texts, text.prompt_ids(problems), strict=True))
         if problems := misfits(server, folder, prompts, run.request.tokens_needed, vllm_dtype(run.request, config)):
             raise ConfigError(problems)
         if server.identity() is None:
@@ -135,14 +144,14 @@ def server_log(run: Run) -> Path:
     return Path(named) if named else run.dir / "server.log"
 
 
-def _watched_vllm(run: Run, config: Any, tokenizer: Any, eos: list[int], mixture: Mixture) -> Any:
+def _watched_vllm(run: Run, config: Any, text: Text, eos: list[int]) -> Any:
     from rarecot.training.vllm_rollouts import Watch, watched
 
     arguments = run.request.arguments
     watch = Watch(
-        tokenizer=tokenizer,
+        tokenizer=text.tokenizer,
         ends=eos,
-        prompt_ids=render_prompts(tokenizer, mixture.rl["prompt"][:PROMPTS]),
+        prompt_ids=text.prompt_ids(run.mixture.rl["prompt"][:PROMPTS]),
         dtype=vllm_dtype(run.request, config),
         eager=support.is_cpu_build()
         if arguments.vllm_enforce_eager == "auto"

@@ -7,6 +7,7 @@ are exact; activations follow Korthikanti et al. 2022 (arXiv 2205.05198, 34·hid
 
 import math
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ class MemoryPlan:
         tokens: of a round at most: each completion as long as allowed, prompts included.
         steps: optimizer steps on a round's completions.
         parameters: of the model.
-        training: weights, gradients and optimizer states in float32; a reference model with beta > 0.
+        training: weights, gradients and optimizer states in float32; a reference model with beta > 0; with LoRA the base alone.
         activations: of one micro-batch at its longest.
         engine: vLLM's copy of the weights, if it lives on this device.
         cache: its keys and values if all of this device's completions are as long as allowed; less is slower, not wrong.
@@ -83,13 +84,20 @@ def plan(request: Any, folder: Path, gpu: int) -> MemoryPlan:
         tokens=local * world * tokens,
         steps=max(1, local // (micro * value("gradient_accumulation_steps"))) * value("num_iterations"),
         parameters=parameters,
-        training=parameters * (16 + (4 if value("beta") else 0)),
+        training=parameters * _training_bytes(value),
         activations=micro * tokens * shape["layers"] * per_layer,
         engine=parameters * width if colocated else 0,
         cache=2 * shape["layers"] * shape["kv_width"] * width * local * tokens if colocated else 0,
         reserved=int(gpu * value("vllm_gpu_memory_utilization")) if colocated else 0,
         takes_turns=colocated and bool(value("vllm_enable_sleep_mode")),
     )
+
+
+def _training_bytes(value: Callable[[str], Any]) -> int:
+    """Bytes a parameter: weight, gradient and AdamW's two states in float32; of a LoRA base the weight alone."""
+    if value("use_peft") is True:
+        return BYTES.get(value("dtype"), 4)
+    return 16 + (4 if value("beta") else 0)
 
 
 def cache_gib(plan: MemoryPlan) -> int:

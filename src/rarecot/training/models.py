@@ -1,9 +1,13 @@
-"""Models from scratch, by shape."""
+"""Models: from scratch by shape, or from a checkpoint, whole or as an adapter."""
 
+from pathlib import Path
 from typing import Any
 
+from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, PreTrainedModel, Qwen3Config
+from trl import ModelConfig, get_peft_config
 
+from rarecot import checkpoints
 from rarecot.training.arguments import SftArguments
 
 _CONFIGS = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen3": Qwen3Config}
@@ -51,3 +55,25 @@ def from_scratch(shape: SftArguments, tokenizer: Any, positions: int) -> PreTrai
             **special,
         )
     return AutoModelForCausalLM.from_config(config)
+
+
+def pretrained(folder: Path, name: str, options: ModelConfig) -> tuple[Any, PeftConfig | None]:
+    """A model to go on training, and the configuration of the adapter that is still to be put on it, if any.
+
+    An adapter is continued where LoRA is asked for, and otherwise merged into its base: all of the model is trained then.
+
+    Args:
+        folder: the checkpoint.
+        name: what a new adapter will say it belongs to: the checkpoint's path, or its hub id.
+        options: data type, attention, LoRA.
+    """
+    how = {"dtype": options.dtype, "attn_implementation": options.attn_implementation}
+    model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder), **how)
+    if not checkpoints.is_adapter(folder):
+        model.name_or_path = name
+        return model, get_peft_config(options)
+    model.name_or_path, _ = checkpoints.base_of(folder)
+    adapter = PeftConfig.from_pretrained(folder)
+    adapter.lora_dropout = options.lora_dropout
+    model = PeftModel.from_pretrained(model, folder, config=adapter, is_trainable=options.use_peft)
+    return (model, None) if options.use_peft else (model.merge_and_unload(), None)

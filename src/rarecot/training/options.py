@@ -19,6 +19,7 @@ _DEFAULTS: dict[str, Any] = {
     "save_strategy": "steps",
     "save_only_model": False,
     "dataloader_pin_memory": False,
+    "lora_dropout": 0.0,  # dropout makes RL's log-probabilities differ from those of the policy that sampled
     "disable_tqdm": False,  # transformers hides its bar when its log level is quiet
 }
 DEFAULTS: dict[str, dict[str, Any]] = {
@@ -32,9 +33,10 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 # Where the fields of each stage's TRL config are defined, base classes first; later definitions win.
 _BASE = [("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig")]
+_MODEL = ("trl", "trainer/model_config.py", "ModelConfig")  # dtype, attention, LoRA
 _SOURCES = {
-    "sft": [*_BASE, ("trl", "trainer/sft_config.py", "SFTConfig")],
-    "grpo": [*_BASE, ("trl", "trainer/grpo_config.py", "GRPOConfig")],
+    "sft": [*_BASE, ("trl", "trainer/sft_config.py", "SFTConfig"), _MODEL],
+    "grpo": [*_BASE, ("trl", "trainer/grpo_config.py", "GRPOConfig"), _MODEL],
 }
 
 
@@ -56,6 +58,7 @@ def trainer_options(stage: str) -> dict[str, Option]:
         if spec is None or spec.origin is None:
             raise ImportError(f"{package} is not installed. Install the project: pip install -e . -c constraints.txt")
         options.update(_fields(Path(spec.origin).parent / file, cls))
+    options.pop("model_name_or_path")  # ours: a checkpoint of a run, too
     return {
         name: replace(option, default=DEFAULTS[stage].get(name, option.default)) for name, option in options.items()
     }

@@ -8,7 +8,7 @@ from typing import Any
 from accelerate.utils import gather_object
 
 from rarecot.evaluation.callback import progress
-from rarecot.evaluation.harness import respond
+from rarecot.evaluation.harness import Reader, respond_all
 from rarecot.evaluation.metrics import summarise
 from rarecot.sampling import completion_from_ids
 from rarecot.training.mismatch import TokenRatios
@@ -25,13 +25,13 @@ class RolloutRecorder:
     Args:
         run: the open run.
         config: the trainer's config, for temperature and batch arithmetic.
-        tokenizer: the model's.
+        reader: the model's.
         ends: ids that end a response.
         constants: fields of every record of the stage.
     """
 
-    def __init__(self, run: Run, config: Any, tokenizer: Any, ends: Collection[int], constants: dict[str, Any]):
-        self.run, self.config, self.tokenizer, self.ends, self.constants = run, config, tokenizer, ends, constants
+    def __init__(self, run: Run, config: Any, reader: Reader, ends: Collection[int], constants: dict[str, Any]):
+        self.run, self.config, self.reader, self.ends, self.constants = run, config, reader, ends, constants
         self._record: dict[str, Any] = {}
         self._kinds: list[Kind] = []
 
@@ -46,10 +46,8 @@ class RolloutRecorder:
         **_: Any,
     ) -> None:
         started = time.perf_counter()
-        responses = [
-            respond(name, completion_from_ids(self.tokenizer, list(ids), self.ends), gold, how)
-            for name, ids, gold, how in zip(problem_id, completion_ids, answer, style, strict=True)
-        ]
+        completions = [completion_from_ids(self.reader.tokenizer, list(ids), self.ends) for ids in completion_ids]
+        responses = respond_all(problem_id, completions, answer, style)
         self._kinds = [response.kind for response in responses]
         judged = gather_object(list(zip(responses, rewards, strict=True)))
         if not self.run.is_main:
@@ -68,7 +66,7 @@ class RolloutRecorder:
             "protocol": "native",
             "samples": self.config.num_generations,
             "max_new_tokens": self.config.max_completion_length,
-            **summarise([response for response, _ in judged]),
+            **summarise([response for response, _ in judged], self.reader.long_from),
             "reward_mean": sum(reward for _, reward in judged) / len(judged),
             "dead_group_share": sum(len(seen) == 1 for seen in groups.values()) / len(groups),
             "seconds": round(time.perf_counter() - started, 3),

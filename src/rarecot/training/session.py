@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoTokenizer, PrinterCallback, ProgressCallback, TrainerCallback
+from peft import PeftModel
+from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from rarecot import checkpoints
 from rarecot.errors import RunError
@@ -13,12 +14,12 @@ from rarecot.evaluation.callback import EvaluationCallback, progress
 from rarecot.evaluation.harness import Harness
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.evaluation.suite import Suite
-from rarecot.rendering import fingerprint
 from rarecot.sampling import Sampler, choose
 from rarecot.sampling.hf import HfSampler
 from rarecot.sampling.vllm.server import EngineLost
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import Run
+from rarecot.training.text import Text
 
 
 class ProgressLine(ProgressCallback):
@@ -50,30 +51,41 @@ class StampCallback(TrainerCallback):
 
     run: Run
     constants: dict[str, Any]
-    tokenizer_sha256: str
+    text: Text
 
-    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+    def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            self.run.stamp(folder, progress(args, state, epoch_rows(self.run)), self.constants, self.tokenizer_sha256)
+            if checkpoints.is_adapter(folder):  # what a reader of checkpoints looks for, of the adapter's base
+                base = base_model(getattr(model, "module", model))
+                base.config.save_pretrained(folder)
+                base.generation_config.save_pretrained(folder)
+            self.run.stamp(folder, progress(args, state, epoch_rows(self.run)), self.constants, self.text.stamp())
 
 
-def evaluation_callback(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> EvaluationCallback:
+def base_model(model: Any) -> Any:
+    """The transformers model, without a LoRA adapter around it."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def evaluation_callback(run: Run, trainer: Any, text: Text, constants: dict[str, Any]) -> EvaluationCallback:
     """The harness for one stage of a run, on the test split."""
-    arguments, task = run.request.arguments, run.request.spec.task
+    arguments = run.request.arguments
     suite = Suite(
-        max_new_tokens=task.long_tokens,
-        n=arguments.eval_n,
+        max_new_tokens=text.max_new_tokens,
+        n=min(arguments.eval_n, run.mixture.spec.n_test),
         temperatures=(0.0, arguments.eval_temperature),
         seed=run.request.seed,
     )
-    larger = replace(suite, n=arguments.eval_n_last or arguments.eval_n)
+    larger = replace(suite, n=min(arguments.eval_n_last or arguments.eval_n, run.mixture.spec.n_test))
     identity = {"stage": run.request.stage, "seed": run.request.seed, **constants}
     during, last = (
-        Harness(run.dir, tokenizer, run.mixture.test[: which.n], which, identity, run.append)
+        Harness(run.dir, text.reader, run.mixture.test[: which.n], which, identity, run.append)
         for which in (suite, larger)
     )
-    return EvaluationCallback(during, last, arguments.eval_every, sampler_for(run, trainer, tokenizer), epoch_rows(run))
+    return EvaluationCallback(
+        during, last, arguments.eval_every, sampler_for(run, trainer, text.tokenizer), epoch_rows(run)
+    )
 
 
 def sampler_for(run: Run, trainer: Any, tokenizer: Any) -> Callable[[Any], Sampler]:
@@ -94,24 +106,24 @@ def epoch_rows(run: Run) -> int | None:
     return len(fixed) if run.request.stage == "sft" and fixed is not None else None
 
 
-def train(run: Run, trainer: Any, tokenizer: Any, constants: dict[str, Any]) -> None:
+def train(run: Run, trainer: Any, text: Text, constants: dict[str, Any]) -> None:
     """Train a stage to its end, from its newest complete checkpoint if there is one.
 
     Args:
         run: the open run.
         trainer: TRL's trainer of the stage.
-        tokenizer: the model's.
+        text: how the stage reads and writes.
         constants: fields of every record of the stage.
     """
-    evaluation = evaluation_callback(run, trainer, tokenizer, constants)
+    evaluation = evaluation_callback(run, trainer, text, constants)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(evaluation)
-    trainer.add_callback(StampCallback(run, constants, fingerprint_of(tokenizer)))
+    trainer.add_callback(StampCallback(run, constants, text))
     if not trainer.args.disable_tqdm:
         trainer.add_callback(ProgressLine(run.request.stage, evaluation))
     if run.request.arguments.split_by_length:
-        split_by_length(trainer.model)
+        split_by_length(base_model(trainer.model))
     resume = run.resume_from()
     try:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
@@ -134,16 +146,6 @@ def save_what_there_is(run: Run, trainer: Any) -> str:
     newest = run.resume_from()
     where = f"from {newest}" if newest else "from the start of the stage"
     return f"Run the same command again: it goes on {where}."
-
-
-def fingerprint_of(tokenizer: Any) -> str:
-    """The fingerprint of a transformers tokenizer."""
-    return fingerprint(tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template)
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer that lies beside a model, padding on the left as generation needs."""
-    return AutoTokenizer.from_pretrained(folder, padding_side="left")
 
 
 def report_complete(run: Run) -> bool:

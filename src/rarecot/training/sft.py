@@ -7,40 +7,43 @@ renderer for all stages); the loss is computed without the padding (`length_spli
 from typing import Any
 
 from datasets import Dataset, IterableDataset
+from peft import PeftConfig
 from transformers import set_seed
-from trl import SFTTrainer
+from trl import ModelConfig, SFTTrainer
 
 from rarecot.mixtures.build import Mixture
-from rarecot.rendering import as_transformers_tokenizer, render_demonstrations
+from rarecot.rendering import render_demonstrations
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
-from rarecot.training.models import from_scratch
-from rarecot.training.session import load_tokenizer
+from rarecot.training.models import from_scratch, pretrained
+from rarecot.training.text import Text
 
 
-def model_and_tokenizer(request: Request) -> tuple[Any, Any]:
-    """A model from scratch with the task's tokenizer, or both from a checkpoint (the model then as a path)."""
-    if request.arguments.model_name_or_path:
-        folder = model_folder(request)
-        return str(folder), load_tokenizer(folder)
+def make_model(request: Request, options: ModelConfig, text: Text) -> tuple[Any, PeftConfig | None]:
+    """A model from scratch in the task's vocabulary, or one from a checkpoint, with the adapter to put on it."""
+    set_seed(request.seed)  # TRL seeds after it was handed a model, too late for what is initialised here
+    if folder := model_folder(request):
+        return pretrained(folder, request.arguments.model_name_or_path, options)
     task = request.spec.task
-    tokenizer = as_transformers_tokenizer(task.tokenizer())
-    set_seed(request.seed)  # TRL seeds after it was handed a model, too late for its initialisation
     positions = request.arguments.max_positions or task.prompt_tokens + task.long_tokens
-    return from_scratch(request.arguments, tokenizer, positions), tokenizer
+    return from_scratch(request.arguments, text.tokenizer, positions), None
 
 
-def rendered(mixture: Mixture, tokenizer: Any) -> Dataset | IterableDataset:
+def rendered(mixture: Mixture, text: Text) -> Dataset | IterableDataset:
     """The training demonstrations as `input_ids` and `labels`."""
 
     def render(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
-        return render_demonstrations(tokenizer, batch["prompt"], batch["completion"])
+        return render_demonstrations(text.tokenizer, batch["prompt"], batch["completion"], text.template)
 
     train = mixture.train
     columns = ["prompt", "completion", "answer", "kind", "problem_id"]
     return train.map(render, batched=True, remove_columns=columns)
 
 
-def make_trainer(config: Any, model: Any, tokenizer: Any, dataset: Dataset | IterableDataset) -> SFTTrainer:
-    """TRL's trainer; `peft_config` comes with the Llama recipes."""
-    return SFTTrainer(model=model, args=config, train_dataset=dataset, processing_class=tokenizer)
+def make_trainer(
+    config: Any, model: Any, adapter: PeftConfig | None, text: Text, dataset: Dataset | IterableDataset
+) -> SFTTrainer:
+    """TRL's trainer."""
+    return SFTTrainer(
+        model=model, args=config, train_dataset=dataset, processing_class=text.tokenizer, peft_config=adapter
+    )

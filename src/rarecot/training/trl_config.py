@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 import torch
-from trl import GRPOConfig, SFTConfig, TrlParser
+from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
 
 from rarecot.errors import ConfigError
 from rarecot.training.arguments import Request
@@ -21,13 +21,13 @@ class _Parser(TrlParser):
         raise ConfigError([f"{message} (TRL's options; --help lists them)"])
 
 
-def trl_config(request: Request) -> Any:
-    """TRL's config of the stage: `SFTConfig` or `GRPOConfig`.
+def trl_config(request: Request) -> tuple[Any, ModelConfig]:
+    """TRL's config of the stage (`SFTConfig` or `GRPOConfig`), and of the model (data type, attention, LoRA).
 
     Raises:
         ConfigError: a value of the wrong type, or a combination that TRL refuses.
     """
-    parser = _Parser(_CONFIGS[request.stage], conflict_handler="resolve")
+    parser = _Parser((_CONFIGS[request.stage], ModelConfig), conflict_handler="resolve")
     asked_for_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true")  # `accelerate launch --cpu`
     on_cpu = asked_for_cpu or not torch.cuda.is_available()
     computed = {"output_dir": str(request.output_dir), "seed": request.seed, "use_cpu": on_cpu, "bf16": not on_cpu}
@@ -37,11 +37,11 @@ def trl_config(request: Request) -> Any:
     parser.set_defaults_with_config(**defaults)
     words = [word for key, values in request.from_command_line.items() for word in (f"--{key}", *values)]
     try:
-        (config,) = parser.parse_args_into_dataclasses(args=words, look_for_args_file=False)
+        config, model_config = parser.parse_args_into_dataclasses(args=words, look_for_args_file=False)
     except (ValueError, argparse.ArgumentError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError([f"TRL refuses the options of {request.stage}: {error}"]) from error
     if request.stage == "sft":  # tokens_seen in records; GRPO's trainer counts by itself. Not settable by the parser.
         config.include_num_input_tokens_seen = "non_padding"
-    return config
+    return config, model_config

@@ -1,0 +1,161 @@
+"""Rows of a corpus from where they lie: a folder, a JSONL or Parquet file, or a dataset on the hub."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rarecot.errors import ConfigError, nearest
+from rarecot.hub import is_hub_id
+
+SUFFIXES = (".jsonl", ".json", ".parquet")
+SHOWN = 5  # problems of one kind that are listed one by one
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a source.
+
+    Args:
+        values: column → value.
+        where: file and line (or the like), for messages.
+    """
+
+    values: Mapping[str, Any]
+    where: str
+
+
+def read(source: str, revision: str | None = None) -> dict[str, list[Row]]:
+    """The rows of each split, `train` and where there is one `test`.
+
+    Args:
+        source: a folder with files `train.*` and `test.*`, one file (all of it is `train`), or a hub id.
+        revision: of the dataset on the hub.
+
+    Raises:
+        ConfigError: nothing there, or a file that cannot be read: file and line of each fault.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return {"train": list(_file(path))}
+    if path.is_dir():
+        files = {split: _split_files(path, split) for split in ("train", "test")}
+        if not files["train"]:
+            names = sorted(p.name for p in path.iterdir())[:8]
+            raise ConfigError(
+                [
+                    f"source {source} holds no train.jsonl, train.json or train*.parquet (there: {', '.join(names) or 'nothing'}). "
+                    f"Name the folder that does, or one file."
+                ]
+            )
+        return {split: [row for file in found for row in _file(file)] for split, found in files.items() if found}
+    if is_hub_id(source.partition(":")[0]):
+        return _hub(source, revision)
+    raise ConfigError(
+        [
+            f"there is no source {source}: neither a folder, nor a file, nor a hub id like openai/gsm8k. Give one with --source, "
+            f"relative to where you are."
+        ]
+    )
+
+
+def require(rows: list[Row], columns: Mapping[str, tuple[str, ...]], source: str) -> dict[str, str]:
+    """Which column of the rows plays which role.
+
+    Args:
+        rows: of one split, at least one.
+        columns: role → names it may have, the usual one first. An empty name means that the role may be missing.
+
+    Raises:
+        ConfigError: a role that no column plays.
+    """
+    present = list(rows[0].values)
+    chosen, problems = {}, []
+    for role, names in columns.items():
+        name = next((n for n in names if n in present), None)
+        if name is not None:
+            chosen[role] = name
+        elif "" not in names:
+            problems.append(
+                f"{source} has no column '{names[0]}' ({rows[0].where} has {', '.join(present) or 'none'}"
+                f"{nearest(names[0], present).replace('; did', ') Did') or ').'}"
+            )
+    if problems:
+        raise ConfigError(problems)
+    return chosen
+
+
+def _split_files(folder: Path, split: str) -> list[Path]:
+    for place in (folder, folder / "main", folder / "data"):
+        found = sorted(p for p in place.glob(f"{split}*") if p.suffix in SUFFIXES) if place.is_dir() else []
+        if found:
+            return found
+    return []
+
+
+def _file(path: Path) -> Iterator[Row]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        for i, values in enumerate(pq.read_table(path).to_pylist(), 1):
+            yield Row(values, f"{path.name} row {i}")
+        return
+    if path.suffix not in SUFFIXES:
+        raise ConfigError([f"{path} is neither JSONL nor Parquet. Known: {', '.join(SUFFIXES)}."])
+    if path.suffix == ".json" and path.read_text(encoding="utf-8-sig").lstrip().startswith("["):
+        for i, values in enumerate(json.loads(path.read_text(encoding="utf-8-sig")), 1):
+            yield Row(values, f"{path.name} entry {i}")
+        return
+    faults = []
+    with path.open(encoding="utf-8-sig", newline="\n", errors="strict") as file:
+        for number, line in enumerate(_lines(file, path), 1):
+            if not line.strip():
+                continue
+            try:
+                values = json.loads(line)
+            except json.JSONDecodeError as error:
+                faults.append(
+                    f"{path}:{number}: not whole JSON ({error.msg}, column {error.colno}): {line.strip()[:60]!r}"
+                )
+                continue
+            if not isinstance(values, dict):
+                faults.append(f"{path}:{number}: a row must be an object with columns, but is {type(values).__name__}.")
+                continue
+            yield Row(values, f"{path.name}:{number}")
+    if faults:
+        raise ConfigError(_some(faults, "Mend or remove these lines; each line is one JSON object."))
+
+
+def _lines(file: Any, path: Path) -> Iterator[str]:
+    try:
+        yield from file
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path} is not UTF-8 text: {error}. Save it as UTF-8."]) from error
+
+
+def _some(faults: list[str], remedy: str) -> list[str]:
+    rest = [f"… and {len(faults) - SHOWN} more of them."] if len(faults) > SHOWN else []
+    return [*faults[:SHOWN], *rest, remedy] if len(faults) > 1 else [f"{faults[0]} {remedy}"]
+
+
+def _hub(source: str, revision: str | None) -> dict[str, list[Row]]:
+    import datasets
+
+    name, _, configuration = source.partition(":")
+    datasets.disable_progress_bars()
+    try:
+        found = datasets.load_dataset(name, configuration or None, revision=revision)
+    except Exception as error:
+        # The hub's client raises a dozen kinds (offline, no such dataset, gated, wrong configuration); each ends here.
+        raise ConfigError(
+            [
+                f"source {source} cannot be had from the hub ({type(error).__name__}: {' '.join(str(error).split())[:200]}). Download it "
+                f"elsewhere and give its folder: --source PATH, with train.jsonl (or train*.parquet) and test.jsonl in it."
+            ]
+        ) from error
+    return {
+        split: [Row(values, f"{source} {split} row {i}") for i, values in enumerate(found[split], 1)]
+        for split in ("train", "test")
+        if split in found
+    }

@@ -1,0 +1,5 @@
+"""Is an answer right? Our own door in front of math-verify."""
+
+from rarecot.verify.judge import judge, judge_all, ungradable, verify, verify_all
+
+__all__ = ["judge", "judge_all", "ungradable", "verify", "verify_all"]

@@ -1,0 +1,147 @@
+r"""One pair of answers: what can be decided at once, and what needs algebra, which is math-verify's.
+
+Bounded on purpose: an answer whose value has more digits than a computer holds (`9^{9^{9}}`, `(10^6)!`) is right only where
+it is written like the gold; it is never computed.
+"""
+
+import re
+from collections.abc import Callable
+
+from rarecot.verify import structure
+from rarecot.verify.notation import bare_number, normal, number, split_unit, units_agree, words
+
+Algebra = Callable[[str, str], bool]
+
+
+class NeedsAlgebra(Exception):
+    """Two scalars cannot be told the same or different by their notation."""
+
+
+class UnparseableGold(Exception):
+    """math-verify cannot read a scalar of the gold."""
+
+
+def at_once(gold: str, answer: str) -> bool | None:
+    """Whether the answer is right, where notation alone decides; None where algebra is needed."""
+    try:
+        return compare(gold, answer, _no_algebra)
+    except NeedsAlgebra:
+        return None
+
+
+def compare(gold: str, answer: str, algebra: Algebra) -> bool:
+    """Whether an answer is the gold in another notation.
+
+    Args:
+        gold: the gold answer as the data have it.
+        answer: what a response gives as its answer.
+        algebra: decides on two scalars in normal notation that notation alone does not.
+
+    Raises:
+        Whatever `algebra` raises.
+    """
+    a, b = normal(gold), normal(answer)
+    if not a or not b:
+        return False
+    if _squeezed(a) == _squeezed(b):
+        return True
+    return structure.compare(a, b, lambda x, y: _same(x, y, algebra))
+
+
+def _same(gold: str, answer: str, algebra: Algebra) -> bool:
+    """Two scalars."""
+    if _squeezed(gold) == _squeezed(answer):
+        return True
+    gold, answer = bare_number(gold), bare_number(answer)
+    gold_words, answer_words = words(gold), words(answer)
+    if gold_words is not None or answer_words is not None:
+        return gold_words == answer_words
+    if ":" in gold or ":" in answer:  # times and ratios are compared as written
+        return False
+    (x, gold_unit), (y, answer_unit) = split_unit(gold), split_unit(answer)
+    percent = {gold_unit, answer_unit} & {"%"} and gold_unit != answer_unit
+    if not percent and gold_unit and answer_unit and not units_agree(gold_unit, answer_unit):
+        return False
+    if _squeezed(x) == _squeezed(y):
+        return True
+    a, b = number(x), number(y)
+    if a is not None and b is not None:
+        shares = {a, a / 100} if gold_unit == "%" else {a}
+        return a == b or (bool(percent) and (b in shares if gold_unit == "%" else b / 100 == a))
+    if a is not None and not _computes(y):
+        return False
+    if (_is_decimal(x) and _IRRATIONAL.search(y)) or (_is_decimal(y) and _IRRATIONAL.search(x)):
+        return False  # at best rounded
+    if _LABELLED.search(x) or _LABELLED.search(y) or _variables(x) != _variables(y):
+        return False
+    if (base := _BASED.fullmatch(x)) or _BASED.fullmatch(y):
+        other = _BASED.fullmatch(y)
+        return bool(base and other) and base.groups() == other.groups()
+    if _too_large(x) or _too_large(y):
+        return False
+    return algebra(x, y)
+
+
+def _squeezed(s: str) -> str:
+    return s.replace(" ", "")
+
+
+_IRRATIONAL = re.compile(r"\\(?:sqrt|pi|log|ln|sin|cos|tan)(?![A-Za-z])|\^\s*\{?\s*\\frac")
+_LABELLED = re.compile(r"\\(?:text|mathrm|mbox|textbf)\s*\{")
+_BASED = re.compile(r"(-?[0-9A-Z.]+)_\{?([0-9]+)\}?")
+
+
+def _is_decimal(s: str) -> bool:
+    return "." in s and number(s) is not None
+
+
+def _variables(s: str) -> set[str]:
+    """The letters that stand for themselves: math-verify reads X as x."""
+    return set(re.sub(r"\\[A-Za-z]+|(?<![A-Za-z])(?:sqrt|log|ln|sin|cos|tan|pi|frac)(?![A-Za-z])|[^A-Za-z]", "", s)) - {
+        "e",
+        "i",
+    }
+
+
+def _computes(s: str) -> bool:
+    """Whether a scalar could have a number for its value: it holds an operation or a constant."""
+    return bool(re.search(r"[-+*/^!]|\\|(?<![A-Za-z])(?:sqrt|log|ln|sin|cos|tan|pi|e)(?![A-Za-z])", s))
+
+
+_HUGE_POWER = re.compile(r"\^\s*\{?\s*[-+]?\s*[0-9][0-9,]{3,}|\*\*\s*[0-9]{4,}|[0-9]{201,}")
+
+
+def _too_large(s: str) -> bool:
+    """Whether a computer could choke on the value: towers, powers above 999, factorials of anything but a small number."""
+    exponents = re.findall(r"(?:\^|\*\*)\s*(\{[^{}]*\}?|[^{}\s])", s)
+    tower = s.count("^") + s.count("**") > 1 and any(re.search(r"\^|\*\*", s[m.end() :]) for m in _TOWER.finditer(s))
+    factorials = re.findall(r"(\S?)\s*!", s)
+    small = all(digit.isdigit() for digit in factorials) and not re.search(r"[0-9]{4,}\s*!|!\s*!", s)
+    products = re.search(r"\\(?:sum|prod|int|lim|iint|oint|binom|choose|bmod|pmod)(?![A-Za-z])", s)
+    return (
+        bool(tower or _HUGE_POWER.search(s) or (factorials and not small) or (products and _long_range(s)))
+        or len(exponents) > 60
+    )
+
+
+_TOWER = re.compile(
+    r"(?:\^|\*\*)\s*[{(]?\s*[0-9]+\s*(?=\^|\*\*)|(?:\^|\*\*)\s*[{(]\s*[^{}]*(?=\^|\*\*)|[0-9]\s*\*\*\s*[0-9]+(?=\*\*)"
+)
+
+
+def _long_range(s: str) -> bool:
+    return bool(re.search(r"[0-9]{5,}|\\int|\\lim|\\prod|\^\s*\{?\s*\\infty", s))
+
+
+def _no_algebra(gold: str, answer: str) -> bool:
+    raise NeedsAlgebra
+
+
+def readable_at_once(gold: str) -> bool | None:
+    """Whether a gold answer can be compared with; None where only math-verify can tell."""
+    s = normal(gold)
+    if not s:
+        return False
+    leaves = structure.scalars(s)
+    decided = [words(leaf) is not None or number(split_unit(leaf)[0]) is not None or ":" in leaf for leaf in leaves]
+    return True if all(decided) else None

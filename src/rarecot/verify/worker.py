@@ -1,0 +1,91 @@
+"""A process that compares answers with math-verify: one JSON line in, one out, until its input ends.
+
+    python -m rarecot.verify.worker SECONDS
+
+Alone in a process of its own, so that it can be killed, that math-verify's alarm signal works whatever thread asks, and
+that a memory limit hits nothing else.
+"""
+
+import json
+import logging
+import resource
+import signal
+import sys
+from typing import Any
+
+from rarecot.types import Verdict
+from rarecot.verify import structure
+from rarecot.verify.compare import UnparseableGold, compare
+from rarecot.verify.notation import normal, number, split_unit, words
+
+MEMORY = 4 * 2**30  # bytes of address space
+
+
+class TookTooLong(Exception):
+    """The alarm rang."""
+
+
+def main() -> None:
+    """Serve until the end of input."""
+    logging.disable(logging.CRITICAL)  # math-verify logs every expression that it cannot read
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    sys.setrecursionlimit(3000)
+    seconds = float(sys.argv[1])
+    from math_verify import LatexExtractionConfig, parse, verify
+
+    config = [LatexExtractionConfig(boxed_match_priority=0)]
+
+    def read(latex: str) -> list[Any]:
+        found = parse(f"${latex}$", config, fallback_mode="no_fallback", parsing_timeout=None)
+        return [item for item in found if not isinstance(item, str)]
+
+    def algebra(gold: str, answer: str) -> bool:
+        x = read(_latex(gold))
+        if not x:
+            raise UnparseableGold
+        y = read(_latex(answer))
+        return bool(y) and verify(x, y, strict=True, timeout_seconds=None)
+
+    def readable(gold: str) -> bool:
+        leaves = structure.scalars(normal(gold))
+        return all(
+            words(s) is not None or number(split_unit(s)[0]) is not None or read(_latex(split_unit(s)[0]))
+            for s in leaves
+        )
+
+    def ring(*_: Any) -> None:
+        raise TookTooLong
+
+    signal.signal(signal.SIGALRM, ring)
+    output = sys.stdout.buffer
+    sys.stdout = sys.stderr  # nothing but answers goes out
+    output.write(b'"ready"\n')
+    output.flush()
+    for line in sys.stdin.buffer:
+        gold, answer = json.loads(line)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        verdict = _decide(gold, answer, algebra, readable)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        output.write(json.dumps(verdict).encode() + b"\n")
+        output.flush()
+
+
+def _decide(gold: str, answer: str | None, algebra: Any, readable: Any) -> Verdict:
+    try:
+        if answer is None:
+            return "correct" if readable(gold) else "unparseable_gold"
+        return "correct" if compare(gold, answer, algebra) else "wrong"
+    except UnparseableGold:
+        return "unparseable_gold"
+    except (TookTooLong, MemoryError, RecursionError):
+        return "timed_out"
+    except Exception:
+        return "unparseable_gold" if answer is None else "wrong"
+
+
+def _latex(s: str) -> str:
+    return s.replace("⦃", "\\{").replace("⦄", "\\}").replace("⏎", "\\\\").replace("%", "\\%")
+
+
+if __name__ == "__main__":
+    main()
