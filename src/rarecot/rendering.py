@@ -81,7 +81,7 @@ def render_demonstrations(
 def render_responses(tokenizer: Any, completions: Sequence[str]) -> list[list[int]]:
     """Response ids, closed by eos."""
     eos = tokenizer.eos_token_id
-    return [ids + [eos] for ids in tokenizer(list(completions), add_special_tokens=False)["input_ids"]]
+    return [[*ids, eos] for ids in tokenizer(list(completions), add_special_tokens=False)["input_ids"]]
 
 
 def holding_special_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:

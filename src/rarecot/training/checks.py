@@ -77,11 +77,10 @@ def _lora(request: Any) -> list[str]:
         problems.append(
             "use_peft is true, but a model from scratch has nothing that an adapter could adapt. Leave it out."
         )
-    if dropout := request.trainer_value("lora_dropout"):
-        if request.stage != "sft":
-            problems.append(
-                f"lora_dropout is {dropout}: RL's log-probabilities would differ from those of the policy that sampled. Set it to 0."
-            )
+    if (dropout := request.trainer_value("lora_dropout")) and request.stage != "sft":
+        problems.append(
+            f"lora_dropout is {dropout}: RL's log-probabilities would differ from those of the policy that sampled. Set it to 0."
+        )
     if request.stage != "sft" and request.use_vllm and request.trainer_value("vllm_mode") == "server":
         problems.append(
             "use_peft with a vLLM server is not supported: its weights could not be checked. Use vllm_mode colocate."

@@ -29,11 +29,7 @@ _SYMBOLS = str.maketrans(
         "±": "\\pm ",
         "∪": "\\cup ",
         "∈": "\\in ",
-        " ": " ",
-        " ": " ",
-        " ": " ",
-        "\t": " ",
-        "\n": " ",
+        **dict.fromkeys("\u00a0\u2009\u202f\t\n", " "),
     }
 )
 # Layout, which means nothing. Order matters: long commands first.
