@@ -154,11 +154,26 @@ def mixture_keys() -> dict[str, type]:
 
 
 def read_mapping(path: Path) -> dict[str, Any]:
-    """A YAML file that holds a mapping.
+    """A YAML file that holds a mapping; `extends: other.yaml` (relative to it) gives what it does not say itself.
 
     Raises:
-        ConfigError: no such file, not YAML, or not a mapping.
+        ConfigError: no such file, not YAML, not a mapping, or files that extend each other.
     """
+    values: dict[str, Any] = {}
+    seen: list[Path] = []
+    following: Path | None = path
+    while following is not None:
+        if following.resolve() in seen:
+            raise ConfigError([f"{path} extends itself, through {following}. Take one `extends` out."])
+        seen.append(following.resolve())
+        own = _read_yaml(following)
+        base = own.pop("extends", None)
+        values = {**own, **values}
+        following = following.parent / base if base else None
+    return values
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError([f"there is no file {path}. Give the path of an existing YAML, relative to where you are."])
     try:

@@ -1,5 +1,7 @@
 """Which sampler completes the prompts of a checkpoint folder, and how it is opened."""
 
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,7 +61,12 @@ class Samplers:
         if backend == "transformers" or unfit:
             return self._transformers(folder, tokenizer), tokenizer
         settings = GenerationConfig.from_pretrained(folder) if (folder / "generation_config.json").is_file() else None
-        return self._vllm(folder, tokenizer, eos_ids(settings, tokenizer), max_tokens), tokenizer
+        ends = eos_ids(settings, tokenizer)
+        if not checkpoints.is_adapter(folder):
+            return self._vllm(folder, tokenizer, ends, max_tokens), tokenizer
+        with tempfile.TemporaryDirectory(prefix="rarecot-merged-") as merged:
+            whole_model(folder).save_pretrained(merged)
+            return self._vllm(Path(merged), tokenizer, ends, max_tokens, tokenizer_folder=folder), tokenizer
 
     def close(self) -> None:
         """Free the engine, if there is one."""
@@ -71,15 +78,19 @@ class Samplers:
 
     def _transformers(self, folder: Path, tokenizer: Any) -> Sampler:
         import torch
-        from transformers import AutoModelForCausalLM
 
         from rarecot.sampling.hf import HfSampler
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        return HfSampler(AutoModelForCausalLM.from_pretrained(folder).to(device), tokenizer, self.batch_size)
+        return HfSampler(whole_model(folder).to(device), tokenizer, self.batch_size)
 
-    def _vllm(self, folder: Path, tokenizer: Any, ends: list[int], max_tokens: int) -> Sampler:
+    def _vllm(
+        self, folder: Path, tokenizer: Any, ends: list[int], max_tokens: int, tokenizer_folder: Path | None = None
+    ) -> Sampler:
         from rarecot.sampling.vllm import sampler, weights
+
+        for file in tokenizer_folder.glob("*token*") if tokenizer_folder else ():
+            shutil.copy(file, folder)  # the engine wants a tokenizer beside the weights
 
         shape = (folder / "config.json").read_text(), max_tokens
         if self._engine is not None and shape != self._shape:
@@ -91,3 +102,15 @@ class Samplers:
         else:
             weights.load(self._engine, folder)
         return sampler.VllmSampler(self._engine, tokenizer, ends)
+
+
+def whole_model(folder: Path) -> Any:
+    """The transformers model of a checkpoint, an adapter merged into its base."""
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder))
+    if not checkpoints.is_adapter(folder):
+        return model
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, folder).merge_and_unload()

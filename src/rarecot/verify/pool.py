@@ -35,8 +35,8 @@ class _Worker:
         self.seconds = seconds
         self.process: subprocess.Popen[bytes] | None = None
 
-    def ask(self, pair: Pair) -> Verdict:
-        """The verdict on a pair; a worker that does not answer in time, or dies, is replaced at the next call.
+    def ask(self, pair: Pair) -> Verdict | None:
+        """The verdict on a pair; None where the worker does not answer in time, or dies: it is replaced at the next call.
 
         Raises:
             RunError: no worker can be started, so that nothing could be judged.
@@ -51,7 +51,7 @@ class _Worker:
         if line:
             return json.loads(line)
         self.stop()
-        return "timed_out"
+        return None
 
     def _line(self, patience: float) -> bytes:
         """The next whole line; empty if none comes in time."""
@@ -116,17 +116,17 @@ class Pool:
                 answers = list(threads.map(self._chunk, chunks))
         found = dict(zip(new, (verdict for answer in answers for verdict in answer), strict=True))
         with self._lock:
-            self._cache |= found
+            self._cache |= {pair: verdict for pair, verdict in found.items() if verdict is not None}
             while len(self._cache) > self.cache_size:
                 self._cache.popitem(last=False)
-        return [known[pair] if pair in known else found[pair] for pair in pairs]
+        return [known.get(pair) or found[pair] or "timed_out" for pair in pairs]
 
     def close(self) -> None:
         """Kill the workers; they start again when needed."""
         for worker in self._all:
             worker.stop()
 
-    def _chunk(self, pairs: Sequence[Pair]) -> list[Verdict]:
+    def _chunk(self, pairs: Sequence[Pair]) -> list[Verdict | None]:
         worker = self._idle.get()
         try:
             return [worker.ask(pair) for pair in pairs]
