@@ -8,12 +8,11 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+DATA = Path(__file__).parent / "data"  # problems of our own, in the layouts of GSM8K and MATH
 
-
-@pytest.fixture(autouse=True, scope="session")
-def _offline():
-    os.environ["HF_HUB_OFFLINE"] = "1"
-    os.environ["TOKENIZERS_PARALLELISM"] = "false"
+# Before any library of the hub is imported: it reads them once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +21,67 @@ def tokenizer():
     from rarecot.tasks import Parity
 
     return as_transformers_tokenizer(Parity().tokenizer())
+
+
+CHAT_TEMPLATE = (
+    "{{ bos_token }}{% for m in messages %}<turn>{{ m.role }}\n{{ m.content }}<eos>\n{% endfor %}"
+    "{% if add_generation_prompt %}<turn>assistant\n{% endif %}"
+)
+
+
+@pytest.fixture(scope="session")
+def text_tokenizer():
+    """A byte-level BPE on the test problems that puts one bos in front, as Llama's does; with a chat template."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = ["<pad>", "<bos>", "<eos>", "<turn>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=512, special_tokens=special, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train([str(path) for path in sorted(DATA.rglob("*.jsonl"))], trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<bos> $A", pair="<bos> $A $B", special_tokens=[("<bos>", 1)]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        bos_token="<bos>",
+        eos_token="<eos>",
+        additional_special_tokens=["<turn>"],
+        chat_template=CHAT_TEMPLATE,
+        padding_side="left",
+    )
+
+
+@pytest.fixture(scope="session")
+def text_model(text_tokenizer, tmp_path_factory):
+    """A folder with a tiny Llama that knows those tokens, as someone would download it: no stamp of ours."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(text_tokenizer),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        pad_token_id=text_tokenizer.pad_token_id,
+        bos_token_id=text_tokenizer.bos_token_id,
+        eos_token_id=text_tokenizer.eos_token_id,
+    )
+    folder = tmp_path_factory.mktemp("models") / "tiny-text"
+    LlamaForCausalLM(config).save_pretrained(folder)
+    text_tokenizer.save_pretrained(folder)
+    return folder
 
 
 @pytest.fixture
@@ -47,13 +107,15 @@ def tiny_model(tokenizer):
     return LlamaForCausalLM(config)
 
 
-def run_command(*words: str | Path, cwd: Path = ROOT, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """A command as a user types it, with this interpreter's environment first on the path."""
+def run_command(
+    *words: str | Path, cwd: Path = ROOT, timeout: float = 300, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A command as a user types it, with this interpreter's environment first on the path, and further variables."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
         [str(word) for word in words],
         cwd=cwd,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": path, **variables},
         capture_output=True,
         text=True,
         timeout=timeout,

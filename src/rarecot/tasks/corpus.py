@@ -41,8 +41,8 @@ class TextCorpus:
             as long and says nothing (the answer stays right).
         chain_noise: probability that a number in a shown solution is replaced by another, each on its own; the answer never is.
         keep_steps: share of the solution's steps (lines, or sentences) that are shown, evenly spaced, the last always.
-        near_duplicates: training problems whose word 5-grams overlap by this much (Jaccard) with an earlier one are left out;
-            1: only exact ones (letter case, spacing and punctuation aside); 0: not even those.
+        near_duplicates: training problems whose word 5-grams overlap by this much (Jaccard) with an earlier one are left out; 0
+            or 1: only exact repetitions (letter case, spacing and punctuation aside), which always are.
         decontaminate: training problems that share this many consecutive words with a test problem are left out; 0: none.
         skip_bad_rows: leave out rows that cannot be used, and list them, instead of refusing.
     """

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rarecot.parsing import HASHES
 from rarecot.tasks.corpus import Columns, TextCorpus
 
 
@@ -25,6 +26,8 @@ class Gsm8k(TextCorpus):
         return Columns(("question",), ("answer",), ("",), {})
 
     def solution_and_answer(self, solution: str, answer: str | None) -> tuple[str, str]:
-        worked, _, gold = solution.rpartition("####")
+        worked, mark, gold = solution.rpartition(HASHES)
+        if not mark:
+            return solution.strip(), ""
         worked = worked if self.keep_annotations else re.sub(r"<<[^<>]*>>", "", worked)
         return worked.strip(), gold.strip()

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from rarecot.parsing import HASHES
 from rarecot.tasks.corpus import Columns, TextCorpus, gold_of_box
 
 
@@ -31,5 +32,5 @@ class Jsonl(TextCorpus):
         )
 
     def solution_and_answer(self, solution: str, answer: str | None) -> tuple[str, str]:
-        worked = solution.rpartition("####")[0] if "####" in solution else gold_of_box(solution)[0]
+        worked = solution.rpartition(HASHES)[0] if HASHES in solution else gold_of_box(solution)[0]
         return worked.strip(), (answer or "").strip()

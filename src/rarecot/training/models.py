@@ -76,4 +76,8 @@ def pretrained(folder: Path, name: str, options: ModelConfig) -> tuple[Any, Peft
     adapter = PeftConfig.from_pretrained(folder)
     adapter.lora_dropout = options.lora_dropout
     model = PeftModel.from_pretrained(model, folder, config=adapter, is_trainable=options.use_peft)
-    return (model, None) if options.use_peft else (model.merge_and_unload(), None)
+    if options.use_peft:
+        return model, None
+    merged = model.merge_and_unload()
+    merged.requires_grad_(True)  # the adapter had frozen it
+    return merged, None
