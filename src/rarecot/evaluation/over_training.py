@@ -53,16 +53,21 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
     )
 
 
-def rows_for(mixture: Mixture, suite: Suite) -> dict[str, list[str]]:
-    """The problems a suite asks for.
+def problems_of(mixture: Mixture, suite: Suite) -> tuple[Suite, dict[str, list[str]]]:
+    """The suite with its number of problems, and the problems.
 
     Raises:
         ConfigError: the split has fewer.
     """
     split = mixture.test if suite.split == "test" else mixture.rl
     if suite.n > len(split):
-        raise ConfigError([f"n is {suite.n}, but the {suite.split} split of the mixture has {len(split)} problems."])
-    return split[: suite.n]
+        raise ConfigError(
+            [
+                f"n is {suite.n}, but the {suite.split} split of the mixture has {len(split)} problems. Lower it (0: all)."
+            ]
+        )
+    n = suite.n or len(split)
+    return replace(suite, n=n), split[:n]
 
 
 def evaluate_run(run_dir: Path, suite: Suite, samplers: Samplers) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
@@ -80,7 +85,7 @@ def evaluate_run(run_dir: Path, suite: Suite, samplers: Samplers) -> Iterator[tu
         ConfigError: not a run, no complete checkpoint, or more problems asked for than there are.
     """
     mixture = of_run(run_dir)
-    rows = rows_for(mixture, suite)
+    suite, rows = problems_of(mixture, suite)
     folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]
     if not folders:
         raise ConfigError([f"{run_dir} has no complete checkpoint: train first, or wait for the first save."])

@@ -15,7 +15,7 @@ class Suite:
     """What to evaluate and how.
 
     Args:
-        n: problems, from the start of the split.
+        n: problems, from the start of the split; 0: all of it.
         max_new_tokens: cap on a response in tokens, end-of-sequence included; 0: as when the model was trained, else what the
             long demonstrations need.
         split: `test` or `rl`: which problems of the mixture.
@@ -80,8 +80,8 @@ def suite_problems(suite: Suite) -> list[str]:
         problems.append(
             f"template is '{suite.template}'{nearest(suite.template, TEMPLATES)} Known: {', '.join(TEMPLATES)}."
         )
-    if suite.n < 1 or suite.samples < 1:
-        problems.append(f"n is {suite.n} and samples {suite.samples}: both must be 1 or more.")
+    if suite.n < 0 or suite.samples < 1:
+        problems.append(f"n is {suite.n} and samples {suite.samples}: n must be 0 (all) or more, samples 1 or more.")
     if not suite.temperatures or min(suite.temperatures) < 0:
         problems.append(f"temperatures is {list(suite.temperatures)}: give at least one, none below 0 (greedy).")
     return problems

@@ -132,8 +132,8 @@ def _trajectory_grid(figure: Any, runs: Sequence[RunData]) -> None:
         noun = "demonstrations" if stage == "sft" else "rollouts"
         grid[1, column].set_xlabel(f"{noun} seen in {STAGE_NAMES[stage]}")
         grid[0, column].set_title("next-token prediction" if stage == "sft" else f"then RL ({STAGE_NAMES[stage]})")
-    for axes in grid[0]:
-        axes.axhline(0.5, color=THEORY, lw=0.8, ls=":")
+    for axes in grid[0] if guess_rate(runs) is not None else ():
+        axes.axhline(guess_rate(runs), color=THEORY, lw=0.8, ls=":")
     for axes in grid[:, 1]:
         axes.axvline(0, color="black", lw=1.2, ls="--")
         axes.spines["left"].set_visible(False)
@@ -178,13 +178,20 @@ def _draw_curve(
     axes.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
 
 
+def guess_rate(runs: Sequence[RunData]) -> float | None:
+    """How often a short answer is right by chance, where the task fixes it: 1/2 for parity. Then the thresholds and factors of
+    the theorems hold as they stand; for problems in words they have to be measured."""
+    return 0.5 if {run.manifest["task"] for run in runs} == {"parity"} else None
+
+
 def draw_calibration(axes: Axes, runs: Sequence[RunData]) -> None:
     """Each run's sampled long share at the end of NTP (Theorem 1: it equals p_cot); in grey, the second half of the way
     there."""
     axes.plot([0, 1], [0, 1], color=THEORY, lw=1, ls="--", label="calibrated (Theorem 1)")
-    threshold = greedy_threshold()
-    axes.axvspan(threshold, 1.02, color=GREEDY, alpha=0.07, lw=0)
-    axes.text(threshold + 0.01, 0.04, "p_cot ≥ 1/3:\nNTP alone suffices", fontsize=8, color=GREEDY)
+    if guess_rate(runs) is not None:
+        threshold = greedy_threshold(guess_rate(runs))
+        axes.axvspan(threshold, 1.02, color=GREEDY, alpha=0.07, lw=0)
+        axes.text(threshold + 0.01, 0.04, "p_cot ≥ 1/3:\nNTP alone suffices", fontsize=8, color=GREEDY)
     label = "after NTP, 95 % interval (grey: on the way)"
     for run in runs:
         series = [r for r in run.series("sft", "sampled") if r["temperature"] == 1.0]
@@ -225,7 +232,7 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
         axes.plot(x, y, color=colour, marker="o", ms=3, lw=1.4, label=f"{name} rollouts" if i == 0 else None)
         axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
         grid = np.linspace(0, max(x), 200)
-        if 0 < y[0] < 1 and not theory_drawn:
+        if 0 < y[0] < 1 and not theory_drawn and guess_rate(runs) is not None:
             label = "odds × 2 a round (Theorem 2, STaR)"
             axes.plot(grid, odds_recursion(y[0], 2.0, grid), color=THEORY, lw=1.2, ls="--", label=label)
             theory_drawn = True
@@ -235,16 +242,17 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
         _mark_flip(axes, run, label=i == 0)
     if ratios:
         axes.plot([], [], color=FIT, lw=1.1, ls="-.", label=f"fit: odds × {', '.join(f'{r:.2f}' for r in ratios)}")
-    axes.axhline(1 / 3, color=GREEDY, lw=1, ls=":")
-    axes.annotate(
-        "1/3",
-        (0, 1 / 3),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, 3),
-        textcoords="offset points",
-        color=GREEDY,
-        fontsize=9,
-    )
+    if guess_rate(runs) is not None:
+        axes.axhline(1 / 3, color=GREEDY, lw=1, ls=":")
+        axes.annotate(
+            "1/3",
+            (0, 1 / 3),
+            xycoords=("axes fraction", "data"),
+            xytext=(3, 3),
+            textcoords="offset points",
+            color=GREEDY,
+            fontsize=9,
+        )
     axes.set(ylim=(-0.02, 1.03), xlabel=f"{name} round", ylabel="long share")
     axes.legend(loc="lower right", fontsize=8)
 

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import RL_STAGES, Record, RunData
+from rarecot.report.figures import guess_rate
 
 CAPTIONS = {
     "overview": "The whole story. The paper's account of it: below p_cot = 1/3, next-token prediction leaves greedy "
@@ -22,6 +23,14 @@ CAPTIONS = {
     "mismatch": "log π_trainer − log π_sampler of the rollouts' tokens, where vLLM sampled them. In float32 it is rounding; "
     "in half precision, a difference that grows with training or is larger for long responses bends the gradient.",
     "lengths": "Sampled response lengths before and after RL.",
+}
+
+# For problems in words neither the threshold of 1/3 nor the factor of 2 holds as it stands.
+CAPTIONS_IN_WORDS = {
+    "overview": "The whole story. The sampled model writes long responses with about probability p_cot after next-token "
+    "prediction; whether RL raises that share depends on how much more often long responses are right (the odds grow "
+    "by a_L / a_S a round of STaR). Where greedy decoding turns depends on the branching token, and is not 1/3.",
+    "rounds": "The long share of RL's own rollouts, and the constant factor on its odds that fits them best.",
 }
 
 COLUMNS = (
@@ -40,13 +49,14 @@ COLUMNS = (
 def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None:
     """Write the page; images are embedded, model text is escaped."""
     environment = Environment(loader=PackageLoader("rarecot.report", ""), autoescape=select_autoescape(default=True))
+    words = {**CAPTIONS, **({} if guess_rate(runs) is not None else CAPTIONS_IN_WORDS)}
     images = {name: base64.b64encode(file.read_bytes()).decode() for name, file in figures.items()}
     page = environment.get_template("report.html.jinja").render(
         title=runs[0].dir.name if len(runs) == 1 else f"{len(runs)} runs",
         columns=COLUMNS,
         rows=table(runs),
         images=images,
-        captions=CAPTIONS,
+        captions=words,
         examples=[example for run in runs[:1] for example in _examples(run)],
         runs=[
             {
