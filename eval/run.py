@@ -9,6 +9,7 @@ started again. One model's records are printed as JSON lines.
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from rarecot.checkpoints import misfits, resolve
