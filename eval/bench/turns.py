@@ -16,6 +16,7 @@ from rarecot.training import grpo, sft
 from rarecot.training.arguments import parse
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import open_run
+from rarecot.training.text import Text, text_of
 from rarecot.training.trl_config import trl_config
 
 ROOT = Path(__file__).parents[2]
@@ -58,10 +59,10 @@ def headline(steps: int, rounds: int, with_grpo: bool) -> Iterator[dict[str, Any
     """The rows `ntp_step` and `grpo_round`, on the headline's model and mixture (d = 50)."""
     quiet()
     with tempfile.TemporaryDirectory() as folder:
-        row, model, tokenizer = _ntp(folder, steps)
+        row, model, text = _ntp(folder, steps)
         yield row
         if with_grpo:
-            yield _grpo(folder, rounds, model, tokenizer)
+            yield _grpo(folder, rounds, model, text)
 
 
 def _request(stage: str, folder: str, steps: int, *more: str) -> Any:
@@ -70,30 +71,31 @@ def _request(stage: str, folder: str, steps: int, *more: str) -> Any:
     return parse(stage, "", [*words, *more])
 
 
-def _ntp(folder: str, steps: int) -> tuple[dict[str, Any], Any, Any]:
+def _ntp(folder: str, steps: int) -> tuple[dict[str, Any], Any, Text]:
     request = _request("sft", folder, steps)
-    config = trl_config(request)
+    config, options = trl_config(request)
     run = open_run(request, config.to_dict())
-    model, tokenizer = sft.model_and_tokenizer(request)
+    text = text_of(run, config)
+    model, adapter = sft.make_model(request, options, text)
     task, batch = request.spec.task, config.per_device_train_batch_size
     other = hand_loop.ntp_stepper(copy.deepcopy(model), task.d, batch, request.spec.p_cot, config.learning_rate)
-    trainer = sft.make_trainer(config, model, tokenizer, sft.rendered(run.mixture, tokenizer))
-    return _take_turns(trainer, other).row("ntp_step", "s/step"), model, tokenizer
+    trainer = sft.make_trainer(config, model, adapter, text, sft.rendered(run.mixture, text))
+    return _take_turns(trainer, other).row("ntp_step", "s/step"), model, text
 
 
-def _grpo(folder: str, rounds: int, model: Any, tokenizer: Any) -> dict[str, Any]:
+def _grpo(folder: str, rounds: int, model: Any, text: Text) -> dict[str, Any]:
     start = Path(folder) / "start"
     model.save_pretrained(start)
-    tokenizer.save_pretrained(start)
+    text.tokenizer.save_pretrained(start)
     request = _request("grpo", folder, rounds, "--model_name_or_path", str(start))
-    config = trl_config(request)
+    config, options = trl_config(request)
     run = open_run(request, config.to_dict())
-    policy, tokenizer = grpo.model_and_tokenizer(request)
+    policy, adapter = grpo.make_model(request, options)
     prompts = config.per_device_train_batch_size // config.num_generations
     other = hand_loop.grpo_stepper(
         copy.deepcopy(policy), request.spec.task.d, prompts, config.num_generations, config.learning_rate
     )
-    trainer = grpo.make_trainer(run, config, policy, tokenizer, run.mixture)
+    trainer = grpo.make_trainer(run, config, policy, adapter, text_of(run, config))
     return _take_turns(trainer, other).row("grpo_round", "s/round")
 
 

@@ -1,0 +1,67 @@
+"""Verifications a second: our door, with nothing remembered, against math-verify one by one."""
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from math_verify import parse, verify
+
+from rarecot.parsing import last_box, last_hashes
+from rarecot.tasks import Gsm8k, Math
+from rarecot.tasks.corpus import TextCorpus
+from rarecot.verify import verify_all
+from rarecot.verify.compare import at_once
+from rarecot.verify.pool import Pool
+
+TURN = 200  # verifications
+
+
+def rows(sources: dict[str, str], repeats: int) -> Iterator[dict[str, Any]]:
+    """A row a corpus: each problem's own demonstration and its neighbour's, so that half of the answers are wrong.
+
+    Args:
+        sources: `verify_gsm8k`, `verify_math` → where the corpus lies.
+        repeats: turns.
+    """
+    logging.disable(logging.WARNING)
+    tasks = {"verify_gsm8k": Gsm8k, "verify_math": Math}
+    for name, source in sources.items():
+        yield measure(name, tasks[name](source=source), repeats)
+
+
+def measure(name: str, task: TextCorpus, repeats: int) -> dict[str, Any]:
+    """Time both on the same pairs, turn by turn, in milliseconds a verification."""
+    problems = task.load().train
+    golds = [gold for gold in problems.answer for _ in range(2)]
+    neighbours = problems.long[1:] + problems.long[:1]
+    texts = [text for own, other in zip(problems.long, neighbours, strict=True) for text in (own, other)]
+    order = np.random.default_rng(0).permutation(len(golds))
+    pool = Pool(cache=0)
+    pool.compare([("x", "x + 1")] * 1)  # start-up is not counted
+    ours, other = [], []
+    for turn in range(repeats):
+        at = [int(i) for i in order[turn * TURN : (turn + 1) * TURN]]
+        pairs = [(golds[i], texts[i]) for i in at]
+        started = time.perf_counter()
+        verify_all([gold for gold, _ in pairs], [text for _, text in pairs], [task.style] * len(pairs), pool)
+        ours.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        for gold, text in pairs:
+            verify(parse(f"${gold}$"), parse(text))
+        other.append(time.perf_counter() - started)
+    pool.close()
+    read = last_box if task.style == "boxed" else last_hashes
+    hard = sum(at_once(gold, read(text).answer) is None for gold, text in zip(golds, texts, strict=True)) / len(golds)
+    ratios = np.array(ours) / np.array(other)
+    return {
+        "name": name,
+        "ours": float(np.median(ours)) / TURN * 1000,
+        "other": float(np.median(other)) / TURN * 1000,
+        "ratio": float(np.median(ratios)),
+        "ratio_range": [float(np.quantile(ratios, q)) for q in (0.1, 0.9)],
+        "unit": "ms",
+        "repeats": repeats,
+        "note": f"{1000 / (float(np.median(ours)) / TURN * 1000):,.0f}/s; {hard:.0%} need algebra",
+    }
