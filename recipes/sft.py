@@ -24,7 +24,8 @@ def main() -> None:
 
     quiet()
     config, options = trl_config(request)
-    run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
+    with config.main_process_first():  # rank 0 makes the directory, and moves another aside, before the others look
+        run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
     if not session.report_complete(run):
         text = text_of(run, config)  # what does not fit the model is refused here, before it loads
         model, adapter = sft.make_model(request, options, text)

@@ -43,3 +43,40 @@ def test_verdicts(text, gold, finished, verdict):
 def test_unknown_style():
     with pytest.raises(ValueError, match="bits"):
         parse("1", "morse")
+
+
+@pytest.mark.parametrize(
+    ("text", "style", "kind"),
+    [
+        ("#### 7", "hashes", "short"),
+        ("The answer is\n#### 7", "hashes", "short"),
+        ("We add 3 and 4.\n#### 7", "hashes", "long"),
+        ("7\n#### 7", "hashes", "short"),
+        (r"**Answer:** $\boxed{5}$", "boxed", "short"),
+        ("## Final Answer\n\\boxed{5}", "boxed", "short"),
+        ("**Final Answer**\n\\[ \\boxed{5} \\]", "boxed", "short"),
+        ("<think>\n\n</think>\n\n\\boxed{5}", "boxed", "short"),
+        ("<think>\nhm, 2 and 3\n</think>\n\n\\boxed{5}", "boxed", "long"),
+        ("no mark but many words", "hashes", "long"),
+        ("72", "hashes", "short"),
+        ("", "hashes", "short"),
+    ],
+)
+def test_kinds_of_responses_in_words(text, style, kind):
+    assert parse(text, style).kind == kind
+
+
+@pytest.mark.parametrize(
+    ("text", "style", "well_formed"),
+    [
+        ("So.\n#### 7", "hashes", True),
+        ("So.\n#### 7\nmore", "hashes", False),
+        ("#### 6\n#### 7", "hashes", False),
+        (r"So \boxed{7}.", "boxed", True),
+        (r"\[\boxed{7}\]", "boxed", True),
+        (r"So \boxed{", "boxed", False),
+        ("#### 7", "boxed", False),
+    ],
+)
+def test_form(text, style, well_formed):
+    assert parse(text, style).well_formed == well_formed

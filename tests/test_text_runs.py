@@ -108,6 +108,7 @@ def test_records_tell_long_from_short_in_two_ways(run_dir):
     )
 
 
+@pytest.mark.slow
 def test_the_run_needs_its_source_no_more(run_dir, tmp_path):
     copy = tmp_path / "words"
     shutil.copytree(run_dir, copy)
@@ -126,6 +127,7 @@ def test_the_run_needs_its_source_no_more(run_dir, tmp_path):
     assert (copy / "figures" / "overview.png").is_file()
 
 
+@pytest.mark.slow
 def test_one_model_is_read_as_it_was_trained(run_dir, tmp_path):
     suite = tmp_path / "suite.yaml"
     suite.write_text(f"mixture: {run_dir.parents[1] / 'mixture.yaml'}\nn: 8\ntemperatures: [0]\n")

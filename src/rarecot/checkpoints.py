@@ -5,6 +5,7 @@ A checkpoint holds a whole model, or a LoRA adapter (`adapter_config.json`) with
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -72,20 +73,33 @@ def is_adapter(folder: Path) -> bool:
 def base_of(folder: Path) -> tuple[str, str | None]:
     """The model that an adapter belongs to, as a path or a hub id, and its revision.
 
-    A path that does not exist from here is looked for from the folders above the adapter.
+    A base in the same run is found from the adapter's place, so that a run can be moved; another path is looked for from here,
+    and then from the folders above the adapter.
 
     Raises:
         ConfigError: it is nowhere.
     """
     config = json.loads((folder / ADAPTER).read_text())
     name = config["base_model_name_or_path"]
-    places = [Path(name), *(parent / name for parent in folder.resolve().parents)]
+    inside = (read_stamp(folder) or {}).get("base")
+    if inside is not None:
+        places = [folder / inside]
+    else:
+        places = [Path(name), *(parent / name for parent in folder.resolve().parents)]
     found = next((place for place in places if (place / "config.json").is_file()), None)
-    if found is None and not is_hub_id(name):
+    if found is None and (inside is not None or not is_hub_id(name)):
         raise ConfigError(
-            [f"{folder} is an adapter to {name}, which is not there. Put the model back, or train again."]
+            [f"{folder} is an adapter to {inside or name}, which is not there. Put the model back, or train again."]
         )
     return str(found or name), config.get("revision")
+
+
+def base_inside(folder: Path, run_dir: Path) -> str | None:
+    """Where the base of an adapter lies, seen from the adapter, if it is in the same run; None: elsewhere, or no adapter."""
+    if not is_adapter(folder):
+        return None
+    base = Path(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"]).resolve()
+    return os.path.relpath(base, folder.resolve()) if base.is_relative_to(run_dir.resolve()) else None
 
 
 def weights_folder(folder: Path) -> Path:

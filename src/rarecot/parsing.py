@@ -109,12 +109,16 @@ _STATED = re.compile(r"\banswer(?: is)? ?[:=]? ?|\*\*(?P<bold>[^*\n]+)\*\*", re.
 _TAIL = 2000  # characters; a stated answer stands at the end
 
 
-def _steps(before: str) -> tuple[str, ...]:
-    """The lines before an answer that say something."""
-    before = before.strip().strip("$*\\[(").strip()
-    if _LEAD_IN.match(before):
-        return ()
-    return tuple(line.strip() for line in before.splitlines() if re.search(r"[^\W_]", line))
+def _steps(before: str, answer: str = "") -> tuple[str, ...]:
+    """The lines before an answer that say something: not a heading, not "the answer is", not the answer itself."""
+    before = before.replace("<think>", "").replace("</think>", "") if len(before) < 200 else before
+    plain = before.strip().strip("$*\\[(#` \n")
+    if len(plain) < 80:
+        plain = re.sub(r"[\s*#$]+", " ", plain).strip()
+        plain = re.sub(r"[A-Za-z] ?=$", "", plain).strip()
+        if _LEAD_IN.match(plain) or plain == answer:
+            return ()
+    return tuple(line.strip() for line in before.strip().splitlines() if re.search(r"[^\W_]", line))
 
 
 def _unmarked(text: str) -> Parsed:
@@ -134,8 +138,8 @@ def _marked(own: _Mark, other: _Mark) -> Callable[[str], Parsed]:
         if found is None:
             return _unmarked(text)
         before, after = text[: found.start], text[found.end :]
-        clean = found is mine and found.answer != "" and own(before) is None and not after.strip(" \n$.*")
-        return Parsed(_steps(before), found.answer, clean)
+        clean = found is mine and found.answer != "" and own(before) is None and not after.strip(" \n$.*\\])")
+        return Parsed(_steps(before, found.answer), found.answer, clean)
 
     return parse
 
@@ -146,6 +150,7 @@ def _parse_any(text: str) -> Parsed:
     if boxed or hashes:
         return (_BOXED if boxed else _HASHES)(text)
     tail = re.sub(r"[ \t]+", " ", text[-_TAIL:])
+    tail = re.sub(r"\*\*((?:the )?(?:final )?answer(?: is)?:?)\*\*", r"\1", tail, flags=re.IGNORECASE)
     stated = list(_STATED.finditer(tail))
     if not stated:
         return _unmarked(text)

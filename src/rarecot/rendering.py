@@ -84,10 +84,48 @@ def render_responses(tokenizer: Any, completions: Sequence[str]) -> list[list[in
     return [[*ids, eos] for ids in tokenizer(list(completions), add_special_tokens=False)["input_ids"]]
 
 
+def special_ids(tokenizer: Any) -> set[int]:
+    """Every id that decoding without special tokens leaves out, those of the vocabulary that play no named role included."""
+    added = {i for i, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return added | set(tokenizer.all_special_ids)
+
+
 def holding_special_tokens(tokenizer: Any, texts: Sequence[str]) -> list[int]:
     """Positions of texts that spell one of the tokenizer's special tokens: it would be read as that token, not as text."""
-    special = [token for token in tokenizer.all_special_tokens if token.strip()]
+    special = [token for token in tokenizer.convert_ids_to_tokens(sorted(special_ids(tokenizer))) if token.strip()]
     return [i for i, text in enumerate(texts) if any(token in text for token in special)]
+
+
+# Tokens that may pad where a model names none, or its end-of-sequence token.
+PADS = ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|endoftext|>", "<|reserved_special_token_0|>", "<unk>")
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """The tokenizer that lies beside a model, padding on the left as generation needs.
+
+    Where a model has no pad token, or uses its end-of-sequence token for it (so that a trainer which masks padding would mask
+    the end too), another special token of the vocabulary pads.
+    """
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
+        spare = [token for token in PADS if token in tokenizer.get_added_vocab() and token != tokenizer.eos_token]
+        others = [t for t in tokenizer.all_special_tokens if t not in (tokenizer.eos_token, tokenizer.bos_token)]
+        tokenizer.pad_token = next(iter([*spare, *others]), tokenizer.eos_token)
+    return tokenizer
+
+
+def fingerprint_of(tokenizer: Any) -> str:
+    """The fingerprint of a transformers tokenizer."""
+    return fingerprint(tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template)
+
+
+def rendering_fingerprint(tokenizer: Any, template: Template) -> str:
+    """sha256 of all that decides which ids a problem becomes: tokenizer, template, and what a template is given."""
+    fixed = {"plain": PLAIN, "chat": CHAT_OPTIONS}.get(template.name)
+    words = [fingerprint_of(tokenizer), template.to_mapping(), fixed]
+    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
 
 
 def fingerprint(serialised: str, chat_template: str | None = None) -> str:

@@ -149,6 +149,7 @@ def test_blends_share_p_cot_and_size():
     both = Counter(zip(names, column(mixture.fixed, "kind"), strict=True))
     assert both == {("gsm8k", "long"): 15, ("gsm8k", "short"): 15, ("math", "long"): 10, ("math", "short"): 10}
     assert [i.split("-")[0] for i in column(mixture.test, "problem_id")].count("math") == 4
+    assert mixture.manifest["parts_realised"] == {"gsm8k": 0.6, "math": 0.4}
 
 
 def test_the_hash_is_about_the_problems_not_about_where_they_lie(tmp_path):
@@ -187,7 +188,7 @@ def test_each_reason_to_leave_a_problem_out_is_named():
     near = STORY.replace("june", "july")
     train = some([STORY, near, STORY, "seen in test", "fine and new", "bad gold"], ["1"] * 5 + ["(" * 50])
     test = some(["seen in test", "other words and " + " ".join(STORY.split()[:14])])
-    kept, tests, dropped = clean(train, test, near_duplicates=0.5, decontaminate=13)
+    kept, tests, dropped = clean(train, test, "hashes", near_duplicates=0.5, decontaminate=13)
     assert kept.prompt == ["fine and new"]
     assert len(tests) == 2
     reasons = Counter(entry.reason for entry in dropped)
@@ -198,15 +199,15 @@ def test_each_reason_to_leave_a_problem_out_is_named():
 
 def test_cleaning_can_be_switched_off():
     train = some([STORY, STORY.replace("june", "july")])
-    kept, _, dropped = clean(train, some([STORY + " today"]), near_duplicates=0, decontaminate=0)
+    kept, _, dropped = clean(train, some([STORY + " today"]), "hashes", near_duplicates=0, decontaminate=0)
     assert len(kept) == 2
     assert dropped == []
 
 
 def test_problems_that_differ_in_their_numbers_alone_are_near_only_where_asked():
     train = some([STORY, STORY.replace("forty", "fifty")])
-    assert len(clean(train, some(["x"]), 0.9, 0)[0]) == 2
-    assert len(clean(train, some(["x"]), 0.4, 0)[0]) == 1
+    assert len(clean(train, some(["x"]), "hashes", 0.9, 0)[0]) == 2
+    assert len(clean(train, some(["x"]), "hashes", 0.4, 0)[0]) == 1
 
 
 def test_lengths_in_tokens_of_a_model(text_tokenizer):
@@ -234,3 +235,51 @@ def test_show_marks_the_loss(text_tokenizer):
     tokens = show(mixture, 1, text_tokenizer, Template("plain"))
     assert "⟦<eos>⟧" in tokens
     assert tokens.count("<bos>") == 2, "one bos an example"
+
+
+def test_every_one_of_many_near_copies_is_found():
+    stem = STORY.split()
+    train = some([" ".join([*stem[: i % 20], f"word{i}", *stem[i % 20 :]]) for i in range(300)])
+    kept, _, dropped = clean(train, some(["x"]), "hashes", 0.5, 0)
+    assert len(kept) < 10
+    assert len(dropped) == 300 - len(kept)
+
+
+def test_a_paraphrase_of_a_test_problem_is_left_out():
+    kept, _, dropped = clean(some([STORY.replace("june", "july")]), some([STORY]), "hashes", 0.5, 0)
+    assert len(kept) == 0
+    assert "(test)" in dropped[0].detail
+
+
+def test_formulas_that_differ_in_a_sign_are_different_problems():
+    train = some(["Compute $1 + 2$.", "Compute $1 - 2$.", "What is 2*(3+4)?", "What is (2*3)+4?"])
+    assert len(clean(train, some(["x"]), "hashes", 0.9, 0)[0]) == 4
+
+
+def test_a_demonstration_that_is_not_judged_right_has_no_usable_gold():
+    train = some(["one", "two"], ["3", "4"])
+    train.short[0] = "#### 5"
+    assert clean(train, some(["x"]), "hashes", 0, 0)[0].prompt == ["two"]
+
+
+def test_own_data_without_a_test_file_are_decontaminated_too(tmp_path):
+    rows = [{"prompt": f"{STORY} version {i}", "solution": "So.", "answer": str(i)} for i in range(20)]
+    (tmp_path / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    spec = {
+        "task": "jsonl",
+        "source": str(tmp_path / "own.jsonl"),
+        "n": 0,
+        "n_rl": 1,
+        "n_test": 5,
+        "near_duplicates": 1,
+    }
+    assert "0 training problems" in problems(lambda: build(MixtureSpec.from_mapping(spec)))
+    mixture = build(MixtureSpec.from_mapping({**spec, "decontaminate": 0}))
+    assert (mixture.spec.n, mixture.spec.n_test) == (14, 5)
+
+
+def test_another_mixture_in_the_same_place_replaces_the_kept_one(tmp_path):
+    one, other = made(), made(seed=3)
+    keep(one, tmp_path)
+    keep(other, tmp_path)
+    assert of_run(tmp_path).manifest == other.manifest

@@ -116,6 +116,29 @@ def test_a_half_written_line_is_named(tmp_path):
     assert f"{tmp_path / 'train.jsonl'}:2: not whole JSON" in problems(Gsm8k(source=str(tmp_path)).load)
 
 
+def test_headings_of_an_own_solution_are_not_its_answer(tmp_path):
+    text = "#### Step 1\nadd 3 and 4\n#### Step 2\nso the total is 7"
+    path = write_lines(tmp_path / "own.jsonl", [{"prompt": "3 + 4?", "solution": text, "answer": "7"}])
+    assert Jsonl(source=path).load().train.long == [f"{text}\n#### 7"]
+
+
+def test_broken_containers_are_named(tmp_path):
+    (tmp_path / "a.json").write_text('[{"question": "1?"')
+    (tmp_path / "b.parquet").write_bytes(b"PAR1 and no more")
+    assert "no whole JSON list" in problems(Gsm8k(source=str(tmp_path / "a.json")).load)
+    assert "no whole Parquet" in problems(Gsm8k(source=str(tmp_path / "b.parquet")).load)
+
+
+def test_both_splits_report_their_faults_and_stray_files_are_left_alone(tmp_path):
+    (tmp_path / "train.jsonl").write_text("{")
+    (tmp_path / "test.jsonl").write_text("{")
+    (tmp_path / "train_old.jsonl").write_text("not read")
+    text = problems(Gsm8k(source=str(tmp_path)).load)
+    assert "train.jsonl:1" in text
+    assert "test.jsonl:1" in text
+    assert "train_old" not in text
+
+
 def test_not_utf8(tmp_path):
     (tmp_path / "train.jsonl").write_bytes(b'{"question": "\xff?"}\n')
     assert "not UTF-8" in problems(Gsm8k(source=str(tmp_path)).load)
@@ -149,8 +172,10 @@ def test_options(options, expected):
 def test_the_same_problem_has_the_same_id_whatever_its_layout():
     assert problem_id("x", "How many  Apples?\n") == problem_id("x", "how many apples")
     assert problem_id("x", "3 apples") != problem_id("x", "30 apples")
-    assert problem_id("x", "a + b") != problem_id("x", "a - b")
-    assert plain_words("It’s $1,234.50, isn't it?") == ["it's", "$", "1,234.50", "isn't", "it"]
+    for one, other in (("a + b", "a - b"), ("2*(3+4)", "(2*3)+4"), ("find f'(2)", "find f(2)"), ("3!?", "3?")):
+        assert problem_id("x", one) != problem_id("x", other)
+    assert plain_words("It’s $1,234.50, isn't it?") == ["it's", "1,234.50", "isn't", "it"]
+    assert plain_words("f(x) = 2.", signs=True) == ["f", "(", "x", ")", "=", "2"]
 
 
 CHAIN = "One.\nTwo 22.\nThree.\nFour 4."
@@ -199,12 +224,13 @@ BLEND = [{"task": "gsm8k", "source": GSM8K, "share": 0.75}, {"task": "math", "so
 
 
 def test_blend_has_its_shares_in_every_prefix():
-    loaded = Blend(parts=BLEND).load()
-    names = [attributes["dataset"] for attributes in loaded.train.attributes]
+    task = Blend(parts=BLEND)
+    mixed = task.mixed(task.load().train)
+    names = [attributes["dataset"] for attributes in mixed.attributes]
     assert len(names) == 80  # 60 of gsm8k are three quarters of it
     for n in (4, 20, 40, 80):
         assert abs(names[:n].count("gsm8k") - 0.75 * n) <= 1
-    assert all("\\boxed{" in short for short in loaded.train.short)
+    assert all("\\boxed{" in short for short in mixed.short)
 
 
 @pytest.mark.parametrize(
@@ -218,6 +244,8 @@ def test_blend_has_its_shares_in_every_prefix():
         ([BLEND[0], {**BLEND[1], "kep_steps": 1}], "did you mean 'keep_steps'"),
         ([BLEND[0], {**BLEND[1], "style": "hashes"}], "'style' is no option"),
         ([BLEND[0], {**BLEND[0], "share": 0.25}], "the same corpus"),
+        ([BLEND[0], {**BLEND[1], "chain_noise": "1e-1"}], "must be a float"),
+        ([BLEND[0], {**BLEND[1], "skip_bad_rows": "no"}], "must be a bool"),
     ],
 )
 def test_blends_that_make_no_sense(parts, expected):

@@ -48,8 +48,135 @@ def test_no_answer_is_told_from_a_wrong_one(verdicts):
     assert confused == []
 
 
-@pytest.mark.parametrize("style", ["boxed", "hashes", "any"])
-@pytest.mark.parametrize("gold", ["7", r"x^2+\sqrt{3}", r"(1,\infty)"])
+# What an independent reader got past an earlier version: words behind a number that are no unit, labels, percent signs.
+CREDITED_ONCE = [
+    ("2", "2 hours 30 minutes"),
+    ("2", "2 hr 30 min"),
+    ("2", "2h30"),
+    ("5", "5 feet 3 inches"),
+    ("5", "5 lbs 3 oz"),
+    ("7", "7 weeks 3 days"),
+    ("5", "5 dollars 20 cents"),
+    ("7", "7 apples 3 oranges"),
+    ("1", "1 hour 15"),
+    ("4", "4 x 4"),
+    ("4", "4 by 4"),
+    ("4", "4 boxes of 12 eggs"),
+    ("3", "3 per day for 4 days"),
+    ("7", "7 divided by 2"),
+    ("7", "7 multiplied by 2"),
+    ("7", "7 out of 10"),
+    ("7", "7 in 10"),
+    ("10", "10 percent of 20"),
+    ("5", "5 from 10"),
+    ("7", "7 R2"),
+    ("7", "7 r 2"),
+    ("7", "7 remainder 2"),
+    ("2", "2 thirds"),
+    ("3", "3 quarters"),
+    ("3", "3 halves"),
+    ("3", "3 point 5"),
+    ("5", "5 hundreds"),
+    ("5", "5 thousands"),
+    ("5", "5 millions"),
+    ("5", "5 dozens"),
+    ("5", "5 grand"),
+    ("5", "5M"),
+    ("5", "5 mil"),
+    ("5", "5 bn"),
+    ("5", "5 lakh"),
+    ("20", "20 five"),
+    ("300", "3 hundred fifty"),
+    ("2000", "2 thousand five hundred"),
+    ("2000000", "2 million 500 thousand"),
+    ("7", "7 pi"),
+    ("7", "7 sqrt 2"),
+    ("7", "7 root 2"),
+    ("7", "7 log 2"),
+    ("7", "7 choose 2"),
+    ("3", "3 squared"),
+    ("3", "3 cubed"),
+    ("3", "3 factorial"),
+    ("7", "7 but actually 8"),
+    ("7", "7 then 8"),
+    ("7", "7 vs 8"),
+    ("7", "7 through 9"),
+    ("7", "7 is wrong"),
+    ("7", "7 incorrect"),
+    ("7", "7 negative"),
+    ("20", "20 below"),
+    ("8", "8 fewer"),
+    ("5", "5\\text{ halves}"),
+    ("5", "5\\text{ thirds}"),
+    ("5", "5\\text{ squared}"),
+    ("5", "5\\text{ pi}"),
+    ("5", "5\\text{ x}"),
+    ("5", "5\\mathrm{i}"),
+    ("5", "5\\mathrm{e}"),
+    ("5", "5\\mathrm{x}"),
+    ("2", "2\\text{e3}"),
+    ("5", "5\\ldots"),
+    ("5", "5..."),
+    ("3,4", "a=4,b=3"),
+    ("x=3,y=4", "4,3"),
+    ("(3,4)", "(y,x)=(3,4)"),
+    ("6^\\circ", "6\\%"),
+    ("6\\%", "6^\\circ"),
+    ("0.25", "0.25\\%"),
+    ("0.5", ".5%"),
+    ("5", "500%"),
+    ("\\$6", "6\\text{ cents}"),
+    ("6^\\circ", "6\\text{ radians}"),
+    ("e", "2.718281828459045"),
+    ("f'(x)", "f(x)"),
+    ("1,200", "1, 200"),
+    ("12", "1 2"),
+]
+NOT_CREDITED_ONCE = [
+    ("7", "=7"),
+    (r"\frac{1}{2}", r"= \frac12"),
+    ("7", "Total = 7"),
+    ("7", "x = 3 + 4 = 7"),
+    ("25", "25¢"),
+    (r"\text{June 20}", "June 20"),
+    ("5", r"\text{Area}=5"),
+    (r"\mathbb{R}", r"(-\infty,\infty)"),
+    (r"\frac13", r"0.\bar{3}"),
+    ("18", "18 eggs per day"),
+    ("18000000", "18 million"),
+    ("12", "12 miles per hour"),
+    ("3,4", "x=3,y=4"),
+    ("2,-3", "x=2,x=-3"),
+]
+
+
+def test_what_was_once_credited_no_longer_is():
+    both = [
+        (gold, text) for gold, answer in CREDITED_ONCE for text in (f"So.\n#### {answer}", rf"So $\boxed{{{answer}}}$.")
+    ]
+    found = verify_all([g for g, _ in both], [t for _, t in both], ["hashes", "boxed"] * len(CREDITED_ONCE))
+    assert [pair for pair, verdict in zip(both, found, strict=True) if verdict == "correct"] == []
+
+
+def test_what_was_once_missed_is_credited():
+    found = verify_all(
+        *zip(*((g, f"#### {a}") for g, a in NOT_CREDITED_ONCE), strict=True), ["hashes"] * len(NOT_CREDITED_ONCE)
+    )
+    assert [pair for pair, verdict in zip(NOT_CREDITED_ONCE, found, strict=True) if verdict != "correct"] == []
+
+
+def test_an_answer_cannot_make_its_gold_unreadable():
+    for answer in ("?? = 7", "% = 7", "= = 7"):
+        assert verify("7", f"#### {answer}", "hashes") in ("wrong", "correct")
+
+
+def test_long_runs_of_blanks_cost_nothing():
+    assert verify("7", "so" + " " * 200_000 + "the\n#### 7", "hashes") == "correct"
+
+
+@pytest.mark.parametrize(
+    ("gold", "style"), [("7", "hashes"), ("7", "any"), (r"x^2+\sqrt{3}", "boxed"), (r"(1,\infty)", "boxed")]
+)
 def test_hostile_responses_neither_score_nor_hang(gold, style):
     Path(CANARY).unlink(missing_ok=True)
     texts = hostile(300)

@@ -93,6 +93,7 @@ def summarise(responses: Sequence[Response], long_from: int | None = None) -> di
         "truncated_share": float(np.mean([r.verdict == "truncated" for r in responses])),
         "no_answer_share": float(np.mean([r.verdict == "no_answer" for r in responses])),
         "timed_out_share": float(np.mean([r.verdict == "timed_out" for r in responses])),
+        "unparseable_gold_share": float(np.mean([r.verdict == "unparseable_gold" for r in responses])),
     }
 
 

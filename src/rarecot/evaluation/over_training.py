@@ -12,7 +12,7 @@ from rarecot.evaluation.harness import Harness, Reader
 from rarecot.evaluation.suite import Suite
 from rarecot.mixtures.build import Mixture, of_run
 from rarecot.mixtures.lengths import measure
-from rarecot.rendering import Template
+from rarecot.rendering import Template, load_tokenizer, rendering_fingerprint
 from rarecot.sampling import Samplers
 from rarecot.tasks import Generated
 
@@ -28,9 +28,7 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
     Raises:
         ConfigError: another template than the model was trained with, or a chat without a chat template.
     """
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    tokenizer = load_tokenizer(folder)
     stamp = checkpoints.read_stamp(folder) or {}
     usual = Template("bare" if isinstance(mixture.spec.task, Generated) else "plain")
     trained = template_of(stamp) if stamp else None
@@ -43,6 +41,7 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
         raise ConfigError(
             [f"template is chat, but the tokenizer in {folder} has no chat template. Use template: plain."]
         )
+    same_rendering(folder, stamp, tokenizer, template)
     lengths = measure(mixture, tokenizer, template)
     cap = suite.max_new_tokens or stamp.get("max_new_tokens") or lengths.usual_long
     long_from = stamp.get("long_from_tokens", lengths.long_from)
@@ -51,6 +50,22 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
         Reader(tokenizer, template, long_from),
         lengths.prompt,
     )
+
+
+def same_rendering(folder: Path, stamp: dict[str, Any], tokenizer: Any, template: Template) -> None:
+    """Refuse a checkpoint whose prompts would be rendered otherwise than in training.
+
+    Raises:
+        ConfigError: its tokenizer, its chat template or this program's templates have changed since.
+    """
+    known = stamp.get("rendering_sha256")
+    if known not in (None, rendering_fingerprint(tokenizer, template)):
+        raise ConfigError(
+            [
+                f"{folder} was trained on prompts rendered otherwise than now: its tokenizer, its chat template or this program's "
+                f"templates have changed since. Use the version in versions.json, or train again."
+            ]
+        )
 
 
 def problems_of(mixture: Mixture, suite: Suite) -> tuple[Suite, dict[str, list[str]]]:
@@ -105,5 +120,6 @@ def evaluate_run(run_dir: Path, suite: Suite, samplers: Samplers) -> Iterator[tu
         if harness.missing(stamp["progress"]["step"]):
             prompt = stamp.get("prompt_tokens") or task.prompt_tokens
             sampler, tokenizer = samplers.open(folder, prompt + here.max_new_tokens)
+            same_rendering(folder, stamp, tokenizer, template_of(stamp))
             harness.reader = replace(harness.reader, tokenizer=tokenizer)
             yield folder, harness.measure(sampler, stamp["progress"])

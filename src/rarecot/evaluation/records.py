@@ -48,6 +48,7 @@ FIELDS: dict[str, str] = {
     "truncated_share": "share of responses that were cut off",
     "no_answer_share": "share of finished responses without a readable answer",
     "timed_out_share": "share of finished responses whose answer took too long to compare with the gold; counted as wrong",
+    "unparseable_gold_share": "share of finished responses whose gold could not be read; counted as wrong, and not rewarded or punished",
     "protocol": "how the prompt was made and the answer read",
     "loss_normalisation": "RL only: how the loss weighs tokens and sequences",
     "dead_group_share": "rollouts only: share of prompts whose responses all got the same reward",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,8 +15,8 @@ from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 
 from rarecot.errors import ConfigError
 from rarecot.mixtures.cleaning import Dropped, clean
-from rarecot.mixtures.spec import MANIFEST, MixtureSpec, spec_of_manifest
-from rarecot.tasks import Corpus
+from rarecot.mixtures.spec import MANIFEST, MixtureSpec, spec_of_manifest, wherever
+from rarecot.tasks import Blend, Corpus
 from rarecot.types import Problems
 
 DROPPED = "dropped.jsonl"
@@ -63,7 +64,7 @@ class Mixture:
         kinds = np.array(column(rows, "kind"))
         lengths = np.array([len(text) for text in column(rows, "completion")])
         n_long = int((kinds == "long").sum())
-        digest = hashlib.sha256(json.dumps(_where_from_aside(spec.to_mapping()), sort_keys=True).encode())
+        digest = hashlib.sha256(json.dumps(wherever(spec.to_mapping()), sort_keys=True).encode())
         for split in (rows, self.rl, self.test):
             for name in split.column_names:
                 digest.update("\x1f".join(column(split, name)).encode())
@@ -76,6 +77,7 @@ class Mixture:
                 kind: _statistics(lengths[kinds == kind]) for kind in ("short", "long") if (kinds == kind).any()
             },
             "dropped": dict(Counter(entry.reason for entry in self.dropped)),
+            **({"parts_realised": _parts(rows)} if isinstance(spec.task, Blend) else {}),
             "disjoint": True,
             "sha256": digest.hexdigest(),
         }
@@ -140,8 +142,12 @@ def write_manifest(mixture: Mixture, folder: Path) -> None:
 
 def keep(mixture: Mixture, run_dir: Path) -> None:
     """Write into a run directory what its later stages and evaluations need: the manifest, and a corpus's problems."""
-    if isinstance(mixture.spec.task, Corpus) and not (run_dir / MIXTURE / MANIFEST).is_file():
-        mixture.save(run_dir / MIXTURE)
+    kept = run_dir / MIXTURE / MANIFEST
+    if isinstance(mixture.spec.task, Corpus):
+        known = json.loads(kept.read_text())["sha256"] if kept.is_file() else None
+        if known != mixture.manifest["sha256"]:
+            shutil.rmtree(kept.parent, ignore_errors=True)
+            mixture.save(kept.parent)
     write_manifest(mixture, run_dir)
 
 
@@ -151,9 +157,8 @@ def of_run(run_dir: Path) -> Mixture:
     Raises:
         ConfigError: not a run, or the problems that are drawn are not those that the run had.
     """
-    if (run_dir / MIXTURE / MANIFEST).is_file():
-        return load(run_dir / MIXTURE)
-    mixture = build(spec_of_manifest(run_dir))
+    kept = run_dir / MIXTURE
+    mixture = load(kept) if (kept / MANIFEST).is_file() else build(spec_of_manifest(run_dir))
     if mixture.manifest["sha256"] != json.loads((run_dir / MANIFEST).read_text())["sha256"]:
         raise ConfigError(
             [
@@ -171,21 +176,19 @@ def _read_dropped(folder: Path) -> tuple[Dropped, ...]:
     return tuple(Dropped(**json.loads(line)) for line in path.read_text().split("\n") if line)
 
 
-def _where_from_aside(mapping: dict[str, Any]) -> dict[str, Any]:
-    """The options without where a corpus lies: the same problems from elsewhere are the same mixture."""
-    parts = {"parts": [_where_from_aside(part) for part in mapping["parts"]]} if "parts" in mapping else {}
-    return {key: value for key, value in mapping.items() if key not in ("source", "revision")} | parts
-
-
 def _from_corpus(spec: MixtureSpec) -> Mixture:
     """Clean the corpus, put its problems in one random order, and cut it: training from the front, RL from the end."""
     loaded = spec.task.load()
-    train, test, dropped = clean(loaded.train, loaded.test, spec.task.near_duplicates, spec.task.decontaminate)
+    train, test = loaded.train, loaded.test
+    if not len(
+        test
+    ):  # a source without a test split: its first problems in a random order are taken, before anything is compared
+        order = _even_order([""] * len(train), _rng(spec, TEST))
+        test, train = train.take(order[: spec.n_test]), train.take(sorted(order[spec.n_test :]))
+    train, test, dropped = clean(train, test, spec.task.style, spec.task.near_duplicates, spec.task.decontaminate)
     dropped = [*(Dropped(entry["reason"], entry["where"], entry["detail"]) for entry in loaded.dropped), *dropped]
+    train, test = spec.task.mixed(train), spec.task.mixed(test)
     order = _even_order(_strata(train, spec.stratify), _rng(spec, TRAIN))
-    if not len(test):  # a source without a test split: its problems are taken from the same order
-        n_test = min(spec.n_test, len(order))
-        test, order = train.take(order[:n_test]), order[n_test:]
     sizes = _sizes(spec, len(order), len(test))
     spec = replace(spec, **sizes)
     problems = train.take(order[: spec.n])
@@ -230,6 +233,12 @@ def _sizes(spec: MixtureSpec, available: int, tests: int) -> dict[str, int]:
     if problems:
         raise ConfigError(problems)
     return {"n": n, "n_rl": n_rl, "n_test": n_test}
+
+
+def _parts(rows: Dataset) -> dict[str, float]:
+    """The share of each corpus among training demonstrations, from their ids."""
+    counts = Counter(name.rpartition("-")[0] for name in column(rows, "problem_id"))
+    return {name: count / len(rows) for name, count in sorted(counts.items())}
 
 
 def _strata(problems: Problems, attribute: str) -> list[str]:

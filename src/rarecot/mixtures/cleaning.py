@@ -1,15 +1,16 @@
 """What is left out of a corpus before anything is trained on it, and why: every case is listed."""
 
-from collections import defaultdict
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rarecot.tasks.corpus import plain_words
 from rarecot.types import Problems
-from rarecot.verify import ungradable
+from rarecot.verify import ungradable, verify_all
 
 SHINGLE = 5  # words
-COMMON = 200  # problems that share a shingle from which on it is a phrase of the corpus and finds no candidates
+Gram = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,16 @@ class Dropped:
 
 
 def clean(
-    train: Problems, test: Problems, near_duplicates: float, decontaminate: int
+    train: Problems, test: Problems, style: str, near_duplicates: float, decontaminate: int
 ) -> tuple[Problems, Problems, list[Dropped]]:
     """The problems of both splits that can be used, and those that cannot.
 
     Args:
         train: training problems.
         test: test problems; every one counts for decontamination, used or not.
-        near_duplicates: Jaccard overlap of word 5-grams from which a training problem repeats an earlier one; 0: keep all
-            duplicates but those with equal ids.
+        style: of their demonstrations.
+        near_duplicates: Jaccard overlap of 5-grams (words and signs) from which a training problem repeats a test problem or an earlier
+            training problem; 0 or 1: only exact repetitions are left out.
         decontaminate: consecutive words shared with a test problem that make a training problem known; 0: do not look.
     """
     dropped: list[Dropped] = []
@@ -46,19 +48,20 @@ def clean(
         dropped.extend(gone.values())
         return problems.take([i for i in range(len(problems)) if i not in gone]) if gone else problems
 
+    everything = test
     test = keep(test, _repeated(test))
-    test = keep(test, _without_gold(test))
+    test = keep(test, _without_gold(test, style))
     train = keep(train, _repeated(train))
-    known = set(test.problem_id)
+    known = set(everything.problem_id)
     train = keep(
         train,
-        ((i, Dropped("in_test", name, "the same prompt")) for i, name in enumerate(train.problem_id) if name in known),
+        [(i, Dropped("in_test", name, "the same prompt")) for i, name in enumerate(train.problem_id) if name in known],
     )
-    train = keep(train, _without_gold(train))
+    train = keep(train, _without_gold(train, style))
     if 0 < near_duplicates < 1:
-        train = keep(train, _near(train, near_duplicates))
+        train = keep(train, _near(train, everything, near_duplicates))
     if decontaminate:
-        train = keep(train, _overlapping(train, test, decontaminate))
+        train = keep(train, _overlapping(train, everything, decontaminate))
     return train, test, dropped
 
 
@@ -72,57 +75,62 @@ def _repeated(problems: Problems) -> list[tuple[int, Dropped]]:
     return found
 
 
-def _without_gold(problems: Problems) -> list[tuple[int, Dropped]]:
-    return [
-        (i, Dropped("ungradable_gold", problems.problem_id[i], problems.answer[i])) for i in ungradable(problems.answer)
-    ]
+def _without_gold(problems: Problems, style: str) -> list[tuple[int, Dropped]]:
+    """Golds that nothing can be compared with, or whose own demonstrations are not judged right."""
+    styles = [style] * len(problems)
+    unfit = set(ungradable(problems.answer))
+    for texts in (problems.long, problems.short):
+        verdicts = verify_all(problems.answer, texts, styles)
+        unfit |= {i for i, verdict in enumerate(verdicts) if verdict in ("wrong", "no_answer", "unparseable_gold")}
+    return [(i, Dropped("ungradable_gold", problems.problem_id[i], problems.answer[i])) for i in sorted(unfit)]
 
 
-def _near(problems: Problems, threshold: float) -> list[tuple[int, Dropped]]:
-    """Later problems whose shingles overlap an earlier kept one's. Candidates share a shingle that is not a common phrase."""
-    shingles = [set(_grams(_words(prompt), SHINGLE)) for prompt in problems.prompt]
-    holders: dict[tuple[str, ...], list[int]] = defaultdict(list)
-    for i, mine in enumerate(shingles):
-        for gram in mine:
-            holders[gram].append(i)
-    found: dict[int, Dropped] = {}
-    for i, mine in enumerate(shingles):
-        shared: dict[int, int] = defaultdict(int)
-        for gram in mine:
-            if 1 < len(holders[gram]) <= COMMON:
-                for j in holders[gram]:
-                    if j < i and j not in found:
-                        shared[j] += 1
-        for j in sorted(shared):
-            if shared[j] < threshold * max(len(mine), len(shingles[j])) / 2:
-                continue  # too few to reach the threshold, common phrases included or not
-            overlap = len(mine & shingles[j]) / len(mine | shingles[j])
-            if overlap >= threshold:
-                found[i] = Dropped(
-                    "near_duplicate", problems.problem_id[i], f"{overlap:.2f} of {problems.problem_id[j]}"
-                )
-                break
-    return list(found.items())
+def _near(problems: Problems, test: Problems, threshold: float) -> list[tuple[int, Dropped]]:
+    """Training problems that repeat a test problem, or an earlier training problem that is kept.
+
+    Prefix filtering (Chaudhuri et al. 2006): two sets of Jaccard ≥ t share one of the n − ⌈t·n⌉ + 1 rarest members of each,
+    so only those are indexed, and nothing is missed.
+    """
+    names = [*test.problem_id, *problems.problem_id]
+    sets = [frozenset(_shingles(prompt)) for prompt in (*test.prompt, *problems.prompt)]
+    frequency = Counter(gram for grams in sets for gram in grams)
+    index: dict[Gram, list[int]] = defaultdict(list)
+    found = []
+    for i, grams in enumerate(sets):
+        rarest = sorted(grams, key=lambda gram: (frequency[gram], gram))[
+            : len(grams) - math.ceil(threshold * len(grams)) + 1
+        ]
+        candidates = sorted({j for gram in rarest for j in index[gram]})
+        overlaps = ((len(grams & sets[j]) / len(grams | sets[j]), j) for j in candidates)
+        match = next(((overlap, j) for overlap, j in overlaps if overlap >= threshold), None)
+        is_training = i >= len(test)
+        if match and is_training:
+            detail = f"{match[0]:.2f} of {names[match[1]]}{' (test)' if match[1] < len(test) else ''}"
+            found.append((i - len(test), Dropped("near_duplicate", names[i], detail)))
+            continue
+        for gram in rarest:
+            index[gram].append(i)
+    return found
 
 
 def _overlapping(train: Problems, test: Problems, length: int) -> list[tuple[int, Dropped]]:
     owners = {
         gram: name
         for name, prompt in zip(test.problem_id, test.prompt, strict=True)
-        for gram in _grams(_words(prompt), length)
+        for gram in _grams(plain_words(prompt), length)
     }
     found = []
     for i, prompt in enumerate(train.prompt):
-        hit = next((gram for gram in _grams(_words(prompt), length) if gram in owners), None)
+        hit = next((gram for gram in _grams(plain_words(prompt), length) if gram in owners), None)
         if hit is not None:
             found.append((i, Dropped("test_overlap", train.problem_id[i], f"{owners[hit]}: {' '.join(hit)}")))
     return found
 
 
-def _words(text: str) -> list[str]:
-    """Words and numbers alone: signs and formula delimiters would make every list of variables look the same."""
-    return [word for word in plain_words(text) if word[0].isalnum()]
+def _shingles(prompt: str) -> list[Gram]:
+    words = plain_words(prompt, signs=True)
+    return _grams(words, min(SHINGLE, len(words))) or [(prompt,)]
 
 
-def _grams(words: Sequence[str], length: int) -> list[tuple[str, ...]]:
-    return list(zip(*(words[i:] for i in range(length)), strict=False))
+def _grams(words: Sequence[str], length: int) -> list[Gram]:
+    return list(zip(*(words[i:] for i in range(length)), strict=False)) if length else []

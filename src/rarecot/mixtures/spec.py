@@ -145,6 +145,15 @@ class MixtureSpec:
         return found
 
 
+def wherever(options: Any) -> Any:
+    """Options without where a corpus lies: the same problems from elsewhere are the same mixture."""
+    if isinstance(options, list):
+        return [wherever(part) for part in options]
+    if isinstance(options, dict):
+        return {key: wherever(value) for key, value in options.items() if key not in ("source", "revision")}
+    return options
+
+
 def mixture_keys() -> dict[str, type]:
     """Every key that some mixture knows → its type: the fields of `MixtureSpec` and of all tasks."""
     keys: dict[str, type] = {"task": str, **_types(MixtureSpec)}

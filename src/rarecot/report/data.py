@@ -37,6 +37,9 @@ _NOT_THE_MIXTURE = {
     "p_cot_realised",
     "completion_characters",
     "disjoint",
+    "parts_realised",
+    "source",
+    "revision",
     "dropped",
 }
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
+from rarecot.rendering import load_tokenizer
 from rarecot.sampling.base import Sampler, eos_ids
 from rarecot.sampling.vllm import support
 
@@ -52,9 +53,9 @@ class Samplers:
             folder: the checkpoint.
             max_tokens: the longest prompt and response together.
         """
-        from transformers import AutoTokenizer, GenerationConfig
+        from transformers import GenerationConfig
 
-        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+        tokenizer = load_tokenizer(folder)
         backend, unfit = choose(self.backend, checkpoints.parameters(folder)), support.model_problems(folder)
         if backend == "vllm" and unfit and self.backend == "vllm":
             raise ConfigError(unfit)

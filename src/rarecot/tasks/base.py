@@ -78,5 +78,8 @@ class Corpus(Task, Protocol):
             ConfigError: no such source, other columns, rows that cannot be used; all at once.
         """
 
+    def mixed(self, problems: Problems) -> Problems:
+        """The usable problems of a split in the shares that the task promises; all of them, for one corpus."""
+
     def shown(self, problems: Problems, rng: np.random.Generator) -> list[str]:
         """What a training set shows as the long demonstrations of these problems."""

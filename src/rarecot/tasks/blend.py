@@ -1,6 +1,9 @@
 """Several corpora in one mixture, each with its share."""
 
 import dataclasses
+import functools
+import typing
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -45,6 +48,7 @@ class Blend:
                 problems.append(f"part {i}: unknown task '{name}'{nearest(name, CORPORA)} Known: {', '.join(CORPORA)}.")
                 continue
             known = [f.name for f in dataclasses.fields(CORPORA[name]) if f.name not in _SHARED]
+            problems += [f"part {i}: {text}" for text in _wrong_types(part, CORPORA[name])]
             unknown = [key for key in part if key not in ("task", "share", *known)]
             problems += [f"part {i}: '{key}' is no option of {name}{nearest(key, known)}" for key in unknown]
             share = part.get("share")
@@ -52,7 +56,7 @@ class Blend:
                 problems.append(
                     f"part {i}: share is {share!r}: it is this part's share of the mixture, between 0 and 1."
                 )
-            elif not unknown:
+            elif not unknown and not _wrong_types(part, CORPORA[name]):
                 problems += [f"part {i}: {problem}" for problem in self._corpus(part).problems_with_options()]
         if not problems and abs(sum(part["share"] for part in self.parts) - 1) > 1e-9:
             problems.append(
@@ -74,14 +78,17 @@ class Blend:
                 faults += error.problems
         if faults:
             raise ConfigError(faults)
-        shares = [part["share"] for part in self.parts]
-        return Loaded(
-            _shares([part.train for part in loaded], shares),
-            _shares(
-                [part.test for part in loaded if len(part.test)], shares if all(len(p.test) for p in loaded) else []
-            ),
-            [entry for part in loaded for entry in part.dropped],
-        )
+        together = [
+            functools.reduce(lambda a, b: a + b, (getattr(part, split) for part in loaded))
+            for split in ("train", "test")
+        ]
+        return Loaded(*together, [entry for part in loaded for entry in part.dropped])
+
+    def mixed(self, problems: Problems) -> Problems:
+        names = [attributes["dataset"] for attributes in problems.attributes]
+        rows = [[i for i, name in enumerate(names) if name == label] for label in self._labels()]
+        present = [(r, part["share"]) for r, part in zip(rows, self.parts, strict=True) if r]
+        return problems.take(_even(*zip(*present, strict=True))) if present else problems
 
     def shown(self, problems: Problems, rng: np.random.Generator) -> list[str]:
         shown = list(problems.long)
@@ -104,6 +111,21 @@ class Blend:
 _SHARED = {"style", "near_duplicates", "decontaminate"}  # options of the blend, not of a part
 
 
+def _wrong_types(part: dict[str, Any], corpus: type[TextCorpus]) -> list[str]:
+    kinds = typing.get_type_hints(corpus)
+    wrong = [
+        (key, value, kinds[key].__name__)
+        for key, value in part.items()
+        if key in kinds
+        and key != "share"
+        and not (type(value) is kinds[key] or (kinds[key] is float and type(value) is int))
+    ]
+    return [
+        f"{key} is {value!r}: it must be a {kind} (a number like 1e-1 needs its point: 1.0e-1)."
+        for key, value, kind in wrong
+    ]
+
+
 def _labelled(loaded: Loaded, label: str) -> Loaded:
     train, test = (
         dataclasses.replace(split, attributes=[{**values, "dataset": label} for values in split.attributes])
@@ -112,19 +134,12 @@ def _labelled(loaded: Loaded, label: str) -> Loaded:
     return Loaded(train, test, loaded.dropped)
 
 
-def _shares(parts: list[Problems], shares: list[float]) -> Problems:
-    """The parts one after another, mixed evenly, so that every prefix has the shares; each part used up to the first that
-    runs out."""
-    if not parts:
-        return Problems([], [], [], [], [], [])
-    if len(shares) != len(parts):
-        shares = [len(part) for part in parts]
-    total = min(len(part) / share for part, share in zip(parts, shares, strict=True))
-    together, order, start = None, [], 0
-    for part, share in zip(parts, shares, strict=True):
-        n = int(total * share + 1e-9)
-        order += [((i + 0.5) / share, start + i) for i in range(n)]
-        start += n
-        part = part.take(list(range(n)))
-        together = part if together is None else together + part
-    return together.take([i for _, i in sorted(order)])
+def _even(rows: Sequence[list[int]], shares: Sequence[float]) -> list[int]:
+    """The rows of several parts mixed evenly, so that every prefix has the shares, up to where the first part runs out."""
+    total = min(len(part) / share for part, share in zip(rows, shares, strict=True))
+    places = [
+        ((k + 0.5) / share, i)
+        for part, share in zip(rows, shares, strict=True)
+        for k, i in enumerate(part[: int(total * share + 1e-9)])
+    ]
+    return [i for _, i in sorted(places)]

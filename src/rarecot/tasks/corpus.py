@@ -115,6 +115,7 @@ class TextCorpus:
         for row in rows:
             text = {role: _text(row.values.get(name)) for role, name in named.items()}
             solution, answer = self.solution_and_answer(text["solution"], text.get("answer"))
+            answer = " ".join(answer.split())
             if fault := _fault(text["prompt"], solution, answer):
                 bad.append((row, fault))
             else:
@@ -135,6 +136,9 @@ class TextCorpus:
             attributes=[{"dataset": self.name, **values} for values in attributes],
         ), bad
 
+    def mixed(self, problems: Problems) -> Problems:
+        return problems
+
     def shown(self, problems: Problems, rng: np.random.Generator) -> list[str]:
         chains = [
             long[: len(long) - len(short)].rstrip() for long, short in zip(problems.long, problems.short, strict=True)
@@ -152,14 +156,16 @@ _EMPTY = Problems([], [], [], [], [], [])
 
 
 def problem_id(name: str, prompt: str) -> str:
-    """From the words of the prompt alone: the same problem has the same id whatever its layout."""
-    return f"{name}-{hashlib.sha256(' '.join(plain_words(prompt)).encode()).hexdigest()[:16]}"
+    """From what the prompt says: the same problem has the same id whatever its letter case, spacing and sentence marks."""
+    folded = unicodedata.normalize("NFC", prompt).casefold().replace("’", "'")
+    said = " ".join(re.sub(r"[.,;:?]+(?=\s|$)", "", folded).split())
+    return f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
-def plain_words(text: str) -> list[str]:
-    """The words, numbers and signs of a text, in lower case, without spacing and sentence punctuation."""
+def plain_words(text: str, signs: bool = False) -> list[str]:
+    """The words and numbers of a text in lower case; with `signs`, brackets and operators too, but no sentence marks."""
     folded = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
-    return re.findall(r"[^\W_]+(?:[.,'][^\W_]+)*|[^\s\w.,;:!?'\"()]", folded)
+    return re.findall(r"[^\W_]+(?:[.,'][^\W_]+)*" + (r"|[^\w\s.,;:?]|_" if signs else ""), folded)
 
 
 def steps_of(chain: str) -> list[str]:

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from rarecot.parsing import HASHES
-from rarecot.tasks.corpus import Columns, TextCorpus, gold_of_box
+from rarecot.parsing import HASHES, unwrap_boxes
+from rarecot.tasks.corpus import Columns, TextCorpus
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,8 @@ class Jsonl(TextCorpus):
         )
 
     def solution_and_answer(self, solution: str, answer: str | None) -> tuple[str, str]:
-        worked = solution.rpartition(HASHES)[0] if HASHES in solution else gold_of_box(solution)[0]
-        return worked.strip(), (answer or "").strip()
+        worked, gold = solution.strip(), (answer or "").strip()
+        before, mark, last = worked.rpartition(HASHES)
+        if mark and last.strip() == gold:  # not a heading of the solution's
+            return before.strip(), gold
+        return unwrap_boxes(worked).strip(), gold

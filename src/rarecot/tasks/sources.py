@@ -1,6 +1,7 @@
 """Rows of a corpus from where they lie: a folder, a JSONL or Parquet file, or a dataset on the hub."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,15 @@ def read(source: str, revision: str | None = None) -> dict[str, list[Row]]:
                     f"Name the folder that does, or one file."
                 ]
             )
-        return {split: [row for file in found for row in _file(file)] for split, found in files.items() if found}
+        rows, faults = {}, []
+        for split, found in files.items():
+            try:
+                rows[split] = [row for file in found for row in _file(file)]
+            except ConfigError as error:
+                faults += error.problems
+        if faults:
+            raise ConfigError(faults)
+        return {split: rows[split] for split, found in files.items() if found}
     if is_hub_id(source.partition(":")[0]):
         return _hub(source, revision)
     raise ConfigError(
@@ -87,24 +96,36 @@ def require(rows: list[Row], columns: Mapping[str, tuple[str, ...]], source: str
 
 
 def _split_files(folder: Path, split: str) -> list[Path]:
+    """`train.jsonl` (or .json, .parquet), else the hub's shards `train-00000-of-00002.parquet`."""
     for place in (folder, folder / "main", folder / "data"):
-        found = sorted(p for p in place.glob(f"{split}*") if p.suffix in SUFFIXES) if place.is_dir() else []
-        if found:
-            return found
+        files = sorted(p for p in place.iterdir() if p.suffix in SUFFIXES) if place.is_dir() else []
+        whole = [p for p in files if p.stem == split]
+        shards = [p for p in files if re.fullmatch(rf"{split}-[0-9]+-of-[0-9]+", p.stem)]
+        if whole or shards:
+            return whole[:1] or shards
     return []
 
 
 def _file(path: Path) -> Iterator[Row]:
     if path.suffix == ".parquet":
+        import pyarrow
         import pyarrow.parquet as pq
 
-        for i, values in enumerate(pq.read_table(path).to_pylist(), 1):
+        try:
+            table = pq.read_table(path)
+        except pyarrow.ArrowInvalid as error:
+            raise ConfigError([f"{path} is no whole Parquet file ({error}). Fetch or write it again."]) from error
+        for i, values in enumerate(table.to_pylist(), 1):
             yield Row(values, f"{path.name} row {i}")
         return
     if path.suffix not in SUFFIXES:
         raise ConfigError([f"{path} is neither JSONL nor Parquet. Known: {', '.join(SUFFIXES)}."])
-    if path.suffix == ".json" and path.read_text(encoding="utf-8-sig").lstrip().startswith("["):
-        for i, values in enumerate(json.loads(path.read_text(encoding="utf-8-sig")), 1):
+    if path.suffix == ".json" and _starts_a_list(path):
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise ConfigError([f"{path} is no whole JSON list ({error}). Fetch or write it again."]) from error
+        for i, values in enumerate(entries, 1):
             yield Row(values, f"{path.name} entry {i}")
         return
     faults = []
@@ -125,6 +146,11 @@ def _file(path: Path) -> Iterator[Row]:
             yield Row(values, f"{path.name}:{number}")
     if faults:
         raise ConfigError(_some(faults, "Mend or remove these lines; each line is one JSON object."))
+
+
+def _starts_a_list(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(64).decode(errors="replace").lstrip("\ufeff \r\n\t").startswith("[")
 
 
 def _lines(file: Any, path: Path) -> Iterator[str]:

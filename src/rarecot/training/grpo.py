@@ -16,6 +16,7 @@ from transformers import set_seed
 from trl import GRPOTrainer, ModelConfig
 
 from rarecot.errors import ConfigError
+from rarecot.rendering import special_ids
 from rarecot.rewards import REWARDS, bind
 from rarecot.sampling import eos_ids
 from rarecot.sampling.vllm import support
@@ -25,7 +26,7 @@ from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
 from rarecot.training.losses import describe
 from rarecot.training.memory_plan import available_ram
-from rarecot.training.models import pretrained
+from rarecot.training.models import base_name, pretrained
 from rarecot.training.rollouts import RolloutRecorder
 from rarecot.training.run import Run
 from rarecot.training.sync_check import PROMPTS, TOLERANCE
@@ -36,7 +37,7 @@ def make_model(request: Request, options: ModelConfig) -> tuple[Any, PeftConfig 
     """The checkpoint that RL starts from, and the adapter that is still to be put on it."""
     set_seed(request.seed)  # before TRL does, for the weights of a new adapter
     folder = model_folder(request)
-    return pretrained(folder, request.arguments.model_name_or_path or str(folder), options)
+    return pretrained(folder, base_name(request, folder), options)
 
 
 def constants(config: Any) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def make_trainer(run: Run, config: Any, model: Any, adapter: PeftConfig | None, 
     with _watched_vllm(run, config, text, eos) if config.use_vllm else contextlib.nullcontext():
         trainer = RecordedGRPOTrainer(
             model=model,
-            reward_funcs=bind(rewards, eos, tokenizer.all_special_ids, config.reward_weights, recorder, settings),
+            reward_funcs=bind(rewards, eos, special_ids(tokenizer), config.reward_weights, recorder, settings),
             args=config,
             train_dataset=prompts,
             processing_class=tokenizer,

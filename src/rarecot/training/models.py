@@ -8,7 +8,8 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralC
 from trl import ModelConfig, get_peft_config
 
 from rarecot import checkpoints
-from rarecot.training.arguments import SftArguments
+from rarecot.hub import is_hub_id
+from rarecot.training.arguments import Request, SftArguments
 
 _CONFIGS = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen3": Qwen3Config}
 
@@ -55,6 +56,12 @@ def from_scratch(shape: SftArguments, tokenizer: Any, positions: int) -> PreTrai
             **special,
         )
     return AutoModelForCausalLM.from_config(config)
+
+
+def base_name(request: Request, folder: Path) -> str:
+    """What an adapter to the model of a stage says it belongs to: its hub id, or the folder."""
+    name = request.arguments.model_name_or_path
+    return name if name and is_hub_id(name) else str(folder)
 
 
 def pretrained(folder: Path, name: str, options: ModelConfig) -> tuple[Any, PeftConfig | None]:

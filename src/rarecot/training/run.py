@@ -16,7 +16,7 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.mixtures.build import MIXTURE, Mixture, build, keep, load
-from rarecot.mixtures.spec import MANIFEST, locate
+from rarecot.mixtures.spec import MANIFEST, locate, wherever
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
 
@@ -48,6 +48,7 @@ _FREE = {
         "model_name_or_path",
         "eval_batch_size",
         "source",
+        "revision",
         "split_by_length",
     ),
     *("disable_tqdm", "report_to", "save_total_limit", "dataloader_num_workers", "log_completions"),
@@ -97,6 +98,7 @@ class Run:
             text: how its prompts are rendered (`Text.stamp`).
         """
         spec = self.request.spec
+        base = checkpoints.base_inside(folder, self.dir)
         checkpoints.stamp(
             folder,
             {
@@ -107,6 +109,7 @@ class Run:
                 "task": spec.identity(),
                 "mixture_sha256": self.mixture.manifest["sha256"],
                 **text,
+                **({"base": base} if base else {}),
             },
         )
 
@@ -179,15 +182,17 @@ def _commit() -> str | None:
 
 
 def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[str]:
-    """In what an existing run differs from this request; empty if there is none or it is the same."""
+    """In what an existing run differs from this request; empty if there is none, it is the same, or it never began."""
     before = _read(request.run_dir / CONFIG)
+    begun = {record["stage"] for record in records.read(request.run_dir)}
+    begun |= {stage for stage in before if checkpoints.complete(request.run_dir / stage)}
     changes = []
-    old = before.get(request.stage)
-    if old is not None:
-        changed = [k for k in flat if k in old and k not in _FREE and old[k] != flat[k]]
+    if request.stage in begun:
+        old = before.get(request.stage, {})
+        changed = [k for k in flat if k in old and k not in _FREE and wherever(old[k]) != wherever(flat[k])]
         changes += [f"{request.stage}: {k} {old[k]!r} → {flat[k]!r}" for k in sorted(changed)]
     manifest = request.run_dir / MANIFEST
-    if not changes and manifest.is_file():
+    if not changes and begun and manifest.is_file():
         known = json.loads(manifest.read_text())["sha256"]
         if known != mixture.manifest["sha256"]:
             changes.append(f"mixture {known[:12]} → {mixture.manifest['sha256'][:12]}")

@@ -15,7 +15,7 @@ from rarecot.mixtures.build import Mixture
 from rarecot.rendering import render_demonstrations
 from rarecot.training.arguments import Request
 from rarecot.training.checks import model_folder
-from rarecot.training.models import from_scratch, pretrained
+from rarecot.training.models import base_name, from_scratch, pretrained
 from rarecot.training.text import Text
 
 
@@ -23,7 +23,7 @@ def make_model(request: Request, options: ModelConfig, text: Text) -> tuple[Any,
     """A model from scratch in the task's vocabulary, or one from a checkpoint, with the adapter to put on it."""
     set_seed(request.seed)  # TRL seeds after it was handed a model, too late for what is initialised here
     if folder := model_folder(request):
-        return pretrained(folder, request.arguments.model_name_or_path, options)
+        return pretrained(folder, base_name(request, folder), options)
     task = request.spec.task
     positions = request.arguments.max_positions or task.prompt_tokens + task.long_tokens
     return from_scratch(request.arguments, text.tokenizer, positions), None

@@ -1,12 +1,8 @@
 """How a stage's data look to its model: tokenizer, template, lengths. What does not fit is refused here, before the model loads."""
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from transformers import AutoTokenizer
 
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
@@ -14,14 +10,15 @@ from rarecot.evaluation.harness import Reader
 from rarecot.mixtures.build import column
 from rarecot.mixtures.lengths import Lengths, measure
 from rarecot.rendering import (
-    PLAIN,
     Template,
     as_transformers_tokenizer,
-    fingerprint,
+    fingerprint_of,
     holding_special_tokens,
+    load_tokenizer,
     render_demonstrations,
     render_prompts,
     render_responses,
+    rendering_fingerprint,
 )
 from rarecot.tasks import Generated
 from rarecot.training.checks import model_folder
@@ -54,7 +51,7 @@ class Text:
     @property
     def fingerprint(self) -> str:
         """sha256 of all that decides which ids a problem becomes."""
-        return rendering_fingerprint(fingerprint_of(self.tokenizer), self.template)
+        return rendering_fingerprint(self.tokenizer, self.template)
 
     def prompt_ids(self, prompts: list[str]) -> list[list[int]]:
         """Prompt ids, as in every stage."""
@@ -105,34 +102,6 @@ def text_of(run: Run, config: Any) -> Text:
     if problems:
         raise ConfigError(problems)
     return text
-
-
-def fingerprint_of(tokenizer: Any) -> str:
-    """The fingerprint of a transformers tokenizer."""
-    return fingerprint(tokenizer.backend_tokenizer.to_str(), tokenizer.chat_template)
-
-
-def rendering_fingerprint(tokenizer_sha256: str, template: Template) -> str:
-    """sha256 of a tokenizer and the template in front of it."""
-    words = [tokenizer_sha256, template.to_mapping(), PLAIN if template.name == "plain" else ""]
-    return hashlib.sha256(json.dumps(words, sort_keys=True).encode()).hexdigest()
-
-
-def load_tokenizer(folder: Path) -> Any:
-    """The tokenizer that lies beside a model, padding on the left as generation needs.
-
-    Where a model has no pad token, or uses its end-of-sequence token for it (so that a trainer which masks padding would mask
-    the end too), another special token of the vocabulary pads.
-    """
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
-    if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        spare = [token for token in PADS if token in tokenizer.get_added_vocab() and token != tokenizer.eos_token]
-        others = [t for t in tokenizer.all_special_tokens if t not in (tokenizer.eos_token, tokenizer.bos_token)]
-        tokenizer.pad_token = next(iter([*spare, *others]), tokenizer.eos_token)
-    return tokenizer
-
-
-PADS = ("<|finetune_right_pad_id|>", "<pad>", "[PAD]", "<|endoftext|>", "<|reserved_special_token_0|>", "<unk>")
 
 
 def _template(

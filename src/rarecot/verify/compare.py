@@ -6,6 +6,7 @@ it is written like the gold; it is never computed.
 
 import re
 from collections.abc import Callable
+from fractions import Fraction
 
 from rarecot.verify import structure
 from rarecot.verify.notation import bare_number, normal, number, split_unit, units_agree, words
@@ -15,10 +16,6 @@ Algebra = Callable[[str, str], bool]
 
 class NeedsAlgebra(Exception):
     """Two scalars cannot be told the same or different by their notation."""
-
-
-class UnparseableGold(Exception):
-    """math-verify cannot read a scalar of the gold."""
 
 
 def at_once(gold: str, answer: str) -> bool | None:
@@ -52,6 +49,8 @@ def _same(gold: str, answer: str, algebra: Algebra) -> bool:
     """Two scalars."""
     if _squeezed(gold) == _squeezed(answer):
         return True
+    if _DOTS.search(gold) or _DOTS.search(answer):
+        return False
     gold, answer = bare_number(gold), bare_number(answer)
     gold_words, answer_words = words(gold), words(answer)
     if gold_words is not None or answer_words is not None:
@@ -59,20 +58,18 @@ def _same(gold: str, answer: str, algebra: Algebra) -> bool:
     if ":" in gold or ":" in answer:  # times and ratios are compared as written
         return False
     (x, gold_unit), (y, answer_unit) = split_unit(gold), split_unit(answer)
-    percent = {gold_unit, answer_unit} & {"%"} and gold_unit != answer_unit
-    if not percent and gold_unit and answer_unit and not units_agree(gold_unit, answer_unit):
+    if gold_unit and answer_unit and not units_agree(gold_unit, answer_unit):
         return False
-    if _squeezed(x) == _squeezed(y):
-        return True
     a, b = number(x), number(y)
     if a is not None and b is not None:
-        shares = {a, a / 100} if gold_unit == "%" else {a}
-        return a == b or (bool(percent) and (b in shares if gold_unit == "%" else b / 100 == a))
+        return b in _readings(a, gold_unit, answer_unit)
+    if _squeezed(x) == _squeezed(y):
+        return True
     if a is not None and not _computes(y):
         return False
     if (_is_decimal(x) and _IRRATIONAL.search(y)) or (_is_decimal(y) and _IRRATIONAL.search(x)):
         return False  # at best rounded
-    if _LABELLED.search(x) or _LABELLED.search(y) or _variables(x) != _variables(y):
+    if x.count("'") != y.count("'") or _LABELLED.search(x) or _LABELLED.search(y) or _variables(x) != _variables(y):
         return False
     if (base := _BASED.fullmatch(x)) or _BASED.fullmatch(y):
         other = _BASED.fullmatch(y)
@@ -82,11 +79,22 @@ def _same(gold: str, answer: str, algebra: Algebra) -> bool:
     return algebra(x, y)
 
 
+def _readings(gold: Fraction, gold_unit: str, answer_unit: str) -> set[Fraction]:
+    """The numbers that say the same as a gold number: a percent sign on one side alone is a unit or a hundredth."""
+    if gold_unit == "%" and answer_unit == "":
+        return {gold, gold / 100}
+    if answer_unit == "%" and gold_unit == "":
+        return {gold * 100 if abs(gold) < 1 else gold}
+    return {gold}
+
+
 def _squeezed(s: str) -> str:
-    return s.replace(" ", "")
+    """Without spaces, but those that keep two numbers apart."""
+    return re.sub(r"(?<![0-9,]) +| +(?![0-9])", "", s)
 
 
-_IRRATIONAL = re.compile(r"\\(?:sqrt|pi|log|ln|sin|cos|tan)(?![A-Za-z])|\^\s*\{?\s*\\frac")
+_IRRATIONAL = re.compile(r"(?<![A-Za-z\\])e(?![A-Za-z])|\\(?:sqrt|pi|log|ln|sin|cos|tan)(?![A-Za-z])|\^\s*\{?\s*\\frac")
+_DOTS = re.compile(r"\\(?:ldots|dots|cdots)(?![A-Za-z])|\.\.")
 _LABELLED = re.compile(r"\\(?:text|mathrm|mbox|textbf)\s*\{")
 _BASED = re.compile(r"(-?[0-9A-Z.]+)_\{?([0-9]+)\}?")
 

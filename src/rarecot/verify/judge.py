@@ -73,5 +73,5 @@ def ungradable(golds: Sequence[str], pool: Pool | None = None) -> list[int]:
     unsure = [i for i, readable in at_first_sight.items() if readable is None]
     if unsure:
         found = (pool or shared()).compare([(golds[i], None) for i in unsure])
-        at_first_sight |= {i: verdict == "correct" for i, verdict in zip(unsure, found, strict=True)}
+        at_first_sight |= {i: verdict != "unparseable_gold" for i, verdict in zip(unsure, found, strict=True)}
     return [i for i, readable in sorted(at_first_sight.items()) if not readable]

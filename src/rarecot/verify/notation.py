@@ -44,24 +44,21 @@ _WRAPPED = r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|ope
 
 _MONEY = re.compile(r"^([-+]?)\s*(?:\\?\$|US\$|USD|€|£|₹|Rs\.?)\s*(?=[-+0-9.\\])", re.IGNORECASE)
 _SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
-# Words behind a number that do not name a unit but go on with the expression.
-_NO_UNIT = {
-    "and",
-    "or",
-    "to",
-    "plus",
-    "minus",
-    "half",
-    "less",
-    "more",
-    "times",
-    "not",
-    "than",
-    "if",
-    "mod",
-    "over",
-    "base",
-}
+_SCALES |= {f"{name}s": value for name, value in _SCALES.items()}
+# Words behind a number that go on with the expression, or take it back, instead of naming a unit.
+_GO_ON = """
+and or to plus minus half less more times not than if mod over base of by from out but then vs versus is was are with
+without  through below above under fewer wrong incorrect actually instead except no nor negative approximately about
+divided multiplied  point choose root sqrt log ln sin cos tan pi exp factorial power remainder r mil bn k grand lakh
+crore score gross pair pairs  one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
+sixteen seventeen eighteen nineteen  twenty thirty forty fifty sixty seventy eighty ninety quarter halves thirds
+quarters fourths fifths sixths sevenths eighths ninths  tenths hundredths thousandths third fourth fifth sixth th st
+nd rd x i e
+"""
+_NO_UNIT = set(_GO_ON.split()) | set(_SCALES)
+_POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3}
+_MOST_WORDS = 4  # of a unit
+
 _KNOWN_UNITS = [
     {"cm", "centimeter", "centimeters", "centimetre", "centimetres"},
     {"mm", "millimeter", "millimeters"},
@@ -82,11 +79,16 @@ _KNOWN_UNITS = [
     {"kg", "kilogram", "kilograms"},
     {"lb", "lbs", "pound", "pounds"},
     {"oz", "ounce", "ounces"},
-    {"cent", "cents"},
+    {"cent", "cents", "¢"},
     {"dollar", "dollars", "usd"},
     {"deg", "degree", "degrees"},
     {"rad", "radian", "radians"},
+    {"%"},
 ]
+
+
+class UnparseableGold(Exception):
+    """math-verify cannot read a scalar of the gold."""
 
 
 def normal(text: str) -> str:
@@ -114,12 +116,14 @@ def normal(text: str) -> str:
     s = re.sub(r"\\(?:leq|leqslant)(?![A-Za-z])", r"\\le", s)
     s = re.sub(r"\\(?:geq|geqslant)(?![A-Za-z])", r"\\ge", s)
     s = re.sub(r"\\neq(?![A-Za-z])", r"\\ne", s)
+    s = s.replace("\\mathbb{R}", "(-\\infty,\\infty)").replace("\\bar", "\\overline")
     s = re.sub(r"\\lt(?![A-Za-z])", "<", re.sub(r"\\gt(?![A-Za-z])", ">", s))
     s = re.sub(r"\\log_\{?e\}?(?![A-Za-z])", r"\\ln", s)
     s = re.sub(r"√\s*(?:\(([^()]*)\)|([0-9A-Za-z]+))", lambda m: f"\\sqrt{{{m[1] or m[2]}}}", s)
     s = re.sub(r"\\(?:varnothing|O)(?![A-Za-z])|⦃\s*⦄|∅", r"\\emptyset", s)
     s = _LEAD.sub("", re.sub(r"\s+", " ", s).strip())
-    s = _outer_braces(s.strip(" ").rstrip(".,;: ").strip("* "))
+    s = re.sub(r"(?<!\.)\.$", "", s.lstrip("= ").rstrip(",;: ").strip("* "))
+    s = _outer_braces(s.strip(" ").rstrip(",;: "))
     return "" if _depth(s) > _DEEPEST else money + s
 
 
@@ -203,25 +207,28 @@ def bare_number(s: str) -> str:
 
 def split_unit(s: str) -> tuple[str, str]:
     """Value and unit of a quantity; the unit is empty where there is none. `%` is a unit, a scale (million) is none."""
-    s = _MONEY.sub(r"\1", s)
+    bare = _MONEY.sub(r"\1", s)
+    money = "dollars" if bare != s and "$" in s else ""
+    s = bare
     power = r"(?:\^\s*\{?\s*[0-9]\s*\}?)?"
     found = re.fullmatch(
-        rf"(.*?[0-9}})A-Za-z.])\s*((?:(?:\^\s*\{{?\s*\\circ\s*\}}?|\\circ|%|{_WRAPPED})\s*{power}\s*)+)([CF]?)", s
+        rf"(.*?[0-9}})A-Za-z.])\s*((?:(?:\^\s*\{{?\s*\\circ\s*\}}?|\\circ|\\degree|%|¢|{_WRAPPED})\s*{power}\s*)+)([CF]?)",
+        s,
     )
     if found and not _WORD_BEFORE.search(found[1]):
-        inner = re.sub(_WRAPPED, r"\1", found[2]) + (found[4] or "")
-        unit = _unit_words(inner)
-        if unit is not None:
+        wrapped = re.sub(_WRAPPED, r" \1", found[2]) + (found[4] or "")
+        if (unit := _unit_words(wrapped)) is not None:
             return _scaled(found[1].strip(), unit)
     found = re.fullmatch(
-        r"([-+0-9.,/ ]*[0-9.](?:\s*\\frac\{[0-9]+\}\{[0-9]+\})?|-?\\frac\{[0-9]+\}\{[0-9]+\})\s*([A-Za-z][A-Za-z./ ^0-9{}'-]*)",
+        r"([-+0-9.,/ ]*[0-9.](?:\s*\\frac\{[0-9]+\}\{[0-9]+\})?|-?\\frac\{[0-9]+\}\{[0-9]+\})\s*"
+        r"([A-Za-z][A-Za-z./ '-]*(?:\^\s*\{?[0-9]\}?)?)",
         s,
     )
     if found:
         unit, spaced = _unit_words(found[2]), s[len(found[1])] == " "
         if unit is not None and (_unit(unit)[0].endswith(".") or (spaced and len(found[2].strip(" .")) > 1)):
             return _scaled(found[1].strip(), unit)
-    return s, ""
+    return s, money
 
 
 _WORD_BEFORE = re.compile(r"\\(?:text|mathrm|mbox)\s*\{[^{}]*\}")
@@ -229,11 +236,23 @@ _WORD_BEFORE = re.compile(r"\\(?:text|mathrm|mbox)\s*\{[^{}]*\}")
 
 def _unit_words(text: str) -> str | None:
     """A unit in lower case with its power behind it (`cm 2`); None where the words are no unit."""
-    plain = text.replace("\\circ", " degrees ").replace("{", " ").replace("}", " ").strip(" .")
-    words = re.findall(r"[A-Za-z]+|%|[0-9]", plain.lower())
-    if any(word in _NO_UNIT for word in words) or len(words) > 8 or re.search(r"[-+*=(]|\^\s*[A-Za-z]", plain):
+    plain = re.sub(r"\^?\s*\{?\s*\\(?:circ|degree)\s*\}?", " degrees ", text).strip(" .")
+    if re.search(r"[-+*=(\\]|\.\.|(?<!\^)(?<!\^\{)[0-9]", plain.replace("^ ", "^")):
         return None
-    return " ".join("%" if word in ("percent", "%") else word for word in words)
+    if re.fullmatch(r"[ABDEG-Z]", plain):  # a capital is no unit, but for degrees
+        return None
+    words = re.findall(r"[A-Za-z]+|[%¢]|[0-9]", plain.lower())
+    scale, rest = words[:1] if words and words[0] in _SCALES else [], words
+    rest = rest[len(scale) :]
+    if (
+        len(rest) > _MOST_WORDS
+        or any(word in _NO_UNIT for word in rest)
+        or (rest and rest[0] in _POWERS and len(rest) == 1)
+    ):
+        return None
+    if len(rest) == 1 and len(rest[0]) == 1 and not _unit(rest[0])[0].endswith(".") and rest[0] != "%":
+        return None
+    return " ".join(scale + ["%" if word in ("percent", "%") else word for word in rest])
 
 
 def _scaled(value: str, unit: str) -> tuple[str, str]:
@@ -250,10 +269,8 @@ def _unit(unit: str) -> tuple[str, int]:
     """A unit's shortest known name (with a dot; without one it is not known) and its power."""
     power, names = 1, []
     for word in unit.split():
-        if word in ("square", "sq", "squared"):
-            power = 2
-        elif word in ("cubic", "cubed"):
-            power = 3
+        if word in _POWERS:
+            power = _POWERS[word]
         elif word.isdigit():
             power = int(word)
         else:
@@ -273,9 +290,11 @@ def words(s: str) -> str | None:
     plain = re.sub(_WRAPPED, r" \1 ", s)
     is_wrapped = plain != s
     plain = re.sub(r"[\s'\"“”‘’`]+", " ", plain).strip(" .,;:!?()")
-    if not re.fullmatch(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ \-]*", plain) or _NO_TEXT.fullmatch(plain):
+    if not re.fullmatch(r"[A-Za-zÀ-ÿ][A-Za-zÀ-ÿ0-9 \-]*", plain) or any(map(_NO_TEXT.fullmatch, plain.split())):
         return None
-    if is_wrapped or re.fullmatch(r"\(?[A-Z]\)?", s) or re.search(r"[^\W_]{3}", plain):
+    if any(c.isdigit() for c in plain) and not re.search(r"[^\W0-9_]{3}", plain):
+        return None
+    if is_wrapped or re.fullmatch(r"\(?[A-Z]\)?", s) or re.search(r"[^\W0-9_]{3}", plain):
         return re.sub(r"\s+", " ", plain).lower()
     return plain if re.fullmatch(r"[A-Za-z]{2}", plain) else None  # one letter is a variable, `x - y` an expression
 

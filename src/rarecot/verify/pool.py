@@ -21,7 +21,8 @@ from rarecot.types import Verdict
 
 Pair = tuple[str, str | None]  # gold and answer; an answer of None asks whether the gold can be compared with
 
-SECONDS = 3.0  # for one comparison
+SECONDS = 3.0  # of processor time for one comparison
+BUSY = 4  # times longer that it may take on a busy machine, by the clock
 GRACE = 2.0  # seconds that a worker may take to notice its own alarm
 STARTING = 60.0  # seconds until a new worker answers first: it imports sympy
 CACHE = 200_000  # verdicts
@@ -45,7 +46,7 @@ class _Worker:
             self._start()
         try:
             self.process.stdin.write(json.dumps(pair).encode() + b"\n")
-            line = self._line(self.seconds + GRACE)
+            line = self._line(BUSY * self.seconds + GRACE)
         except BrokenPipeError:
             line = b""
         if line:
@@ -89,7 +90,7 @@ class Pool:
 
     Args:
         workers: processes, started when first needed.
-        seconds: that one comparison may take.
+        seconds: of processor time that one comparison may take.
         cache: verdicts to remember; 0: none.
     """
 

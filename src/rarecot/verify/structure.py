@@ -158,16 +158,29 @@ def _both_signs(s: str) -> tuple[str, ...]:
 
 
 def _solved(node: Node, same: Same) -> Node:
-    """`x = 5` and `2 + 3 = 5` → 5; other relations stay what they are."""
+    """`x = 5` and `2 + 3 = 5` → 5, `(x, y) = (3, 4)` → (3, 4); other relations stay what they are."""
     if set(node.marks) != {"="}:
         return node
     first, last = node.parts[0], node.parts[-1]
-    if len(node.parts) == 2 and _VARIABLE.fullmatch(first):
+    named = is_label(first)
+    sides = node.parts[1:-1] if named else node.parts[:-1]
+    if named and not sides:
         return read(last)
-    values = [notation.number(notation.split_unit(part)[0]) for part in node.parts]
-    if values[-1] is not None and all(same(part, last) for part in node.parts[:-1]):
-        return read(last)
+    value = notation.number(notation.split_unit(last)[0])
+    try:
+        if value is not None and all(same(side, last) for side in sides):
+            return read(last)
+    except notation.UnparseableGold:
+        pass  # it is the answer that cannot be read here
     return node
+
+
+def is_label(s: str) -> bool:
+    """Whether the left side of an equation only names what the right side is: a variable, a word, variables in their order."""
+    letters = re.findall(r"[A-Za-z]", s)
+    if s.startswith("("):
+        return bool(_VARIABLE.fullmatch(s)) and letters == sorted(letters)
+    return bool(_VARIABLE.fullmatch(s)) or re.fullmatch(r"(?:\\text\{)?[A-Za-z][A-Za-z ]{2,30}\}?", s) is not None
 
 
 def _relations(a: Node, b: Node, same: Same) -> bool:
@@ -180,6 +193,11 @@ def _relations(a: Node, b: Node, same: Same) -> bool:
 def _any_order(gold: tuple[str, ...], answer: tuple[str, ...], same: Same) -> bool:
     if len(gold) > 40:
         return False
+    labels = [[part.split("=")[0].strip() for part in side if "=" in part] for side in (gold, answer)]
+    if len(set(labels[0])) != len(set(labels[1])) and max(len(set(names)) for names in labels) > 1:
+        # several variables named on one side alone: the values must stand in their order
+        names = max(labels, key=len)
+        return names == sorted(names) and all(compare(x, y, same) for x, y in zip(gold, answer, strict=True))
     left = list(answer)
     for part in gold:
         match = next((other for other in left if compare(part, other, same)), None)
