@@ -2,7 +2,17 @@
 
 import pytest
 
-from rarecot.rendering import IGNORED_LABEL, Template, holding_special_tokens, render_demonstrations, render_prompts
+from rarecot import rendering
+from rarecot.rendering import (
+    IGNORED_LABEL,
+    Template,
+    holding_special_tokens,
+    load_tokenizer,
+    render_demonstrations,
+    render_prompts,
+    rendering_fingerprint,
+    special_ids,
+)
 
 BOS, EOS, TURN = 1, 2, 3
 
@@ -57,3 +67,41 @@ def test_braces_in_a_problem_are_text(text_tokenizer):
 
 def test_texts_that_spell_special_tokens_are_found(text_tokenizer):
     assert holding_special_tokens(text_tokenizer, ["fine", "say <eos> now", "<turn>", "a < b"]) == [1, 2]
+
+
+def test_special_tokens_without_a_named_role_count_too(text_tokenizer):
+    """Llama's <|eot_id|> beside <|end_of_text|>: decoding leaves it out, so a reward would not see it."""
+    import copy
+
+    from tokenizers import AddedToken
+
+    tokenizer = copy.deepcopy(text_tokenizer)
+    tokenizer.add_tokens([AddedToken("<repo>", special=True)])
+    extra = tokenizer.convert_tokens_to_ids("<repo>")
+    assert extra not in tokenizer.all_special_ids
+    assert extra in special_ids(tokenizer)
+    assert holding_special_tokens(tokenizer, ["a <repo> b", "a b"]) == [0]
+
+
+def test_a_model_without_a_pad_token_gets_one(text_tokenizer, text_model, tmp_path):
+    import json
+    import shutil
+
+    folder = tmp_path / "base"
+    shutil.copytree(text_model, folder)
+    config = json.loads((folder / "tokenizer_config.json").read_text())
+    del config["pad_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    tokenizer = load_tokenizer(folder)
+    assert tokenizer.pad_token_id not in (None, tokenizer.eos_token_id)
+
+
+def test_the_fingerprint_holds_all_that_makes_the_ids(text_tokenizer, monkeypatch):
+    templates = [Template(), Template("plain"), Template("chat"), Template("chat", "Be brief.")]
+    before = [rendering_fingerprint(text_tokenizer, template) for template in templates]
+    assert len(set(before)) == 4
+    monkeypatch.setitem(rendering.CHAT_OPTIONS, "date_string", "1 Jan 2030")
+    assert rendering_fingerprint(text_tokenizer, Template("chat")) != before[2]
+    assert rendering_fingerprint(text_tokenizer, Template("plain")) == before[1]
+    monkeypatch.setattr(rendering, "PLAIN", "{prompt}")
+    assert rendering_fingerprint(text_tokenizer, Template("plain")) != before[1]

@@ -3,6 +3,7 @@
 import functools
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 import yaml
@@ -162,6 +163,30 @@ def test_a_resumed_adapter_run_equals_the_uninterrupted_one(run_dir, text_model,
         assert weights[0].read_bytes() == weights[1].read_bytes()
     comparable = [sorted(json.dumps({**r, "seconds": 0}) for r in records.read(d)) for d in (copy, run_dir)]
     assert comparable[0] == comparable[1]
+
+
+@pytest.mark.slow
+def test_prompts_that_would_be_rendered_otherwise_are_not_evaluated(run_dir, tmp_path):
+    copy = tmp_path / "words"
+    shutil.copytree(run_dir, copy)
+    for path in copy.glob("*/checkpoint-*/chat_template.jinja"):
+        path.write_text(path.read_text().replace("<turn>", "<turn> "))
+    suite = tmp_path / "suite.yaml"
+    suite.write_text("n: 4\ntemperatures: [0]\nmax_new_tokens: 4\n")
+    result = run_command("python", "eval/run.py", "--run", copy, "--suite", suite)
+    assert result.returncode == 2
+    assert "rendered otherwise" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_new_adapter_on_trained_weights_belongs_to_the_checkpoint(text_model, tmp_path):
+    """SFT of all weights, then RL with LoRA from the stage's folder; the run is then moved."""
+    train(tmp_path, "sft", text_model)
+    train(tmp_path, "grpo", text_model, "--model_name_or_path", "runs/words/sft", **LORA)
+    moved = tmp_path / "elsewhere"
+    (tmp_path / "runs" / "words").rename(moved)
+    base, _ = checkpoints.base_of(moved / "grpo" / "checkpoint-2")
+    assert Path(base).resolve() == (moved / "sft" / "checkpoint-4").resolve()
 
 
 @pytest.mark.slow

@@ -77,3 +77,19 @@ def test_undefined_is_null():
     assert record["length_wrong_mean"] is None
     with pytest.raises(ValueError, match="no responses"):
         summarise([])
+
+
+def test_long_by_length_and_what_could_not_be_compared():
+    def one(length, kind, verdict):
+        return Response("p", Completion([3] * length + [2], "", "stop"), kind, verdict)
+
+    responses = [
+        one(30, "long", "correct"),
+        one(20, "short", "wrong"),  # as long as a chain, but without steps
+        one(2, "long", "timed_out"),  # steps of a word or two
+        one(1, "short", "unparseable_gold"),
+    ]
+    made = summarise(responses, long_from=15)
+    assert (made["long_share"], made["long_share_by_length"], made["long_from_tokens"]) == (0.5, 0.5, 15)
+    assert (made["timed_out_share"], made["unparseable_gold_share"]) == (0.25, 0.25)
+    assert "long_share_by_length" not in summarise(responses)

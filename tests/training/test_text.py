@@ -10,8 +10,9 @@ from conftest import DATA
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.mixtures.spec import read_mapping
+from rarecot.rendering import load_tokenizer
 from rarecot.training import arguments
-from rarecot.training.text import load_tokenizer, text_of
+from rarecot.training.text import text_of
 
 MIXTURE = {
     "task": "gsm8k",
@@ -111,6 +112,12 @@ def test_a_system_prompt_needs_a_chat(tmp_path, text_model):
 def test_what_does_not_fit(tmp_path, text_model, stage, options, expected):
     found = refused(stage, tmp_path, text_model, **options)
     assert all(word in found for word in expected), found
+
+
+def test_a_refusal_does_not_lock_the_run_directory(tmp_path, text_model):
+    refused("sft", tmp_path, text_model, max_length=40)
+    assert text("sft", tmp_path, text_model, max_length=400).lengths.long > 0
+    assert text("sft", tmp_path, text_model, max_length=400, p_cot=0.5).lengths.long > 0
 
 
 def test_truncation_can_be_allowed(tmp_path, text_model):
