@@ -217,7 +217,7 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
     The recursion is that of STaR, whose round keeps exactly the correct responses. A GRPO step moves the odds by a
     factor that depends on its learning rate; the fitted factor a round is shown beside it.
     """
-    axes.set_title("RL up-samples the long mode")
+    axes.set_title("RL up-samples the long mode" if guess_rate(runs) is not None else "the long share under RL")
     measured = [(run, run.series(run.rl_stage, "sampled", "rollouts")) for run in runs if run.rl_stage]
     measured = [(run, series) for run, series in measured if series]
     if not measured:
