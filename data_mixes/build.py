@@ -7,14 +7,19 @@ DIR then holds the splits (`datasets.load_from_disk(DIR)`) and `manifest.json`; 
 """
 
 import argparse
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from rarecot.errors import ConfigError, exit_with
 from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.mixtures.spec import MixtureSpec, read_mapping
 from rarecot.quiet import quiet
-from rarecot.rendering import TEMPLATES, Template
+from rarecot.rendering import TEMPLATES, Template, load_tokenizer, render_demonstrations
 from rarecot.tasks import Generated
+
+if TYPE_CHECKING:
+    from rarecot.mixtures.build import Mixture
 
 
 def main() -> None:
@@ -37,34 +42,47 @@ def main() -> None:
             raise ConfigError([f"{folder} holds no tokenizer.json. Give --model a folder with a model, or a hub id."])
 
     from rarecot.mixtures.build import DROPPED, build
-    from rarecot.mixtures.lengths import measure
     from rarecot.mixtures.show import show
 
     quiet()
+    started = time.perf_counter()
     mixture = build(spec)
+    seconds = time.perf_counter() - started
     mixture.save(args.out)
     manifest, made = mixture.manifest, mixture.spec
     each = "online, in each block of" if made.online else "fixed,"
     print(
         f"{args.out}: {each} {made.n} demonstrations, {manifest['n_long']} long "
         f"(p_cot {made.p_cot} asked, {manifest['p_cot_realised']:.6g} realised); {made.n_rl} RL prompts, "
-        f"{made.n_test} test problems; sha256 {manifest['sha256'][:12]}"
+        f"{made.n_test} test problems; sha256 {manifest['sha256'][:12]}; built in {seconds:.1f} s"
     )
     if manifest["dropped"]:
         reasons = ", ".join(f"{count} {reason}" for reason, count in manifest["dropped"].items())
         print(f"left out: {reasons}; each one is listed in {args.out / DROPPED}")
     tokenizer, template = None, Template(args.template or ("bare" if isinstance(made.task, Generated) else "plain"))
     if folder:
-        from transformers import AutoTokenizer
-
-        tokenizer = AutoTokenizer.from_pretrained(folder)
-        lengths = measure(mixture, tokenizer, template)
-        print(
-            f"in tokens of {args.model}: prompts up to {lengths.prompt}; long demonstrations up to {lengths.long}, 99 % within "
-            f"{lengths.usual_long}; long by length from {lengths.long_from}"
-        )
+        tokenizer = load_tokenizer(folder)
+        print(in_tokens(mixture, tokenizer, template, args.model))
     if args.show:
         print(show(mixture, args.show, tokenizer, template))
+
+
+def in_tokens(mixture: "Mixture", tokenizer: Any, template: Template, model: str) -> str:
+    """The mixture in a model's tokens: the training set rendered whole, and the lengths that caps must hold."""
+    from rarecot.mixtures.build import column
+    from rarecot.mixtures.lengths import measure
+
+    started, train = time.perf_counter(), ""
+    if mixture.fixed is not None:
+        columns = (column(mixture.fixed, name) for name in ("prompt", "completion"))
+        rows = render_demonstrations(tokenizer, *columns, template)["input_ids"]
+        seconds = time.perf_counter() - started
+        train = f"{sum(map(len, rows)):,} training tokens, rendered in {seconds:.1f} s; "
+    lengths = measure(mixture, tokenizer, template)
+    return (
+        f"in tokens of {model}: {train}prompts up to {lengths.prompt}; long demonstrations up to {lengths.long}, 99 % within "
+        f"{lengths.usual_long}; long by length from {lengths.long_from}"
+    )
 
 
 def overrides(rest: list[str]) -> dict[str, str]:
