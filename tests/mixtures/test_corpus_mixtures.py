@@ -9,8 +9,9 @@ import pytest
 from conftest import DATA
 
 from rarecot.errors import ConfigError
-from rarecot.mixtures.build import _even_order, build, column, keep, load, of_run
+from rarecot.mixtures.build import build, column, keep, load, of_run
 from rarecot.mixtures.cleaning import clean
+from rarecot.mixtures.corpus import even_order
 from rarecot.mixtures.lengths import measure, threshold
 from rarecot.mixtures.show import show
 from rarecot.mixtures.spec import MixtureSpec
@@ -137,7 +138,7 @@ def test_strata_have_the_share_each_and_every_subset_their_proportions():
 
 def test_an_even_order_is_even():
     strata = ["a"] * 90 + ["b"] * 30
-    order = _even_order(strata, np.random.default_rng(3))
+    order = even_order(strata, np.random.default_rng(3))
     assert sorted(order) == list(range(120))
     for n in range(4, 121, 4):
         assert abs(sum(strata[i] == "b" for i in order[:n]) - n / 4) <= 1

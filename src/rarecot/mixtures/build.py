@@ -4,8 +4,8 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,16 +14,14 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 
 from rarecot.errors import ConfigError
-from rarecot.mixtures.cleaning import Dropped, clean
-from rarecot.mixtures.spec import MANIFEST, MixtureSpec, spec_of_manifest, wherever
+from rarecot.mixtures.cleaning import Dropped
+from rarecot.mixtures.corpus import Cut, cut
+from rarecot.mixtures.spec import MANIFEST, RL, SHARE, TEST, TRAIN, MixtureSpec, spec_of_manifest, wherever
 from rarecot.tasks import Blend, Corpus
 from rarecot.types import Problems
 
 DROPPED = "dropped.jsonl"
 MIXTURE = "mixture"  # folder of a run: its corpus's problems, so that it needs the source no more
-
-# One independent random stream a purpose, so that resizing one split leaves the others as they were.
-TEST, RL, TRAIN, SHARE, SHOWN = 1, 2, 3, 4, 5
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,9 @@ def build(spec: MixtureSpec) -> Mixture:
         ConfigError: a corpus that cannot be read, or has fewer problems than are asked for.
     """
     if isinstance(spec.task, Corpus):
-        return _from_corpus(spec)
-    test = _distinct(spec, spec.n_test, _rng(spec, TEST), set())
-    rl = _distinct(spec, spec.n_rl, _rng(spec, RL), set(test.problem_id))
+        return _of_corpus(cut(spec))
+    test = _distinct(spec, spec.n_test, spec.rng(TEST), set())
+    rl = _distinct(spec, spec.n_rl, spec.rng(RL), set(test.problem_id))
     held_out = frozenset(test.problem_id) | frozenset(rl.problem_id)
     fixed = None if spec.online else Dataset.from_dict(_block(spec, 0, held_out))
     mixture = Mixture(spec, _evaluation_rows(spec, rl), _evaluation_rows(spec, test), fixed)
@@ -176,105 +174,18 @@ def _read_dropped(folder: Path) -> tuple[Dropped, ...]:
     return tuple(Dropped(**json.loads(line)) for line in path.read_text().split("\n") if line)
 
 
-def _from_corpus(spec: MixtureSpec) -> Mixture:
-    """Clean the corpus, put its problems in one random order, and cut it: training from the front, RL from the end."""
-    loaded = spec.task.load()
-    train, test = loaded.train, loaded.test
-    if not len(
-        test
-    ):  # a source without a test split: its first problems in a random order are taken, before anything is compared
-        order = _even_order([""] * len(train), _rng(spec, TEST))
-        test, train = train.take(order[: spec.n_test]), train.take(sorted(order[spec.n_test :]))
-    train, test, dropped = clean(train, test, spec.task.style, spec.task.near_duplicates, spec.task.decontaminate)
-    dropped = [*(Dropped(entry["reason"], entry["where"], entry["detail"]) for entry in loaded.dropped), *dropped]
-    train, test = spec.task.mixed(train), spec.task.mixed(test)
-    order = _even_order(_strata(train, spec.stratify), _rng(spec, TRAIN))
-    sizes = _sizes(spec, len(order), len(test))
-    spec = replace(spec, **sizes)
-    problems = train.take(order[: spec.n])
-    rl = (
-        problems.take(_even_order([""] * spec.n, _rng(spec, RL))[: spec.n_rl])
-        if spec.rl_split == "train"
-        else train.take(order[len(order) - spec.n_rl :])
-    )
-    problems = replace(problems, long_shown=spec.task.shown(problems, _rng(spec, SHOWN)))
-    rank = _even_order(_strata(problems, spec.stratify), _rng(spec, SHARE))
-    long = np.zeros(spec.n, dtype=bool)
-    long[rank[: spec.n_long]] = True
-    test = test.take(list(range(spec.n_test)))
-    fixed = Dataset.from_dict(_demonstrations(problems, long))
-    mixture = Mixture(spec, _evaluation_rows(spec, rl), _evaluation_rows(spec, test), fixed, tuple(dropped))
+def _of_corpus(made: Cut) -> Mixture:
+    fixed = Dataset.from_dict(_demonstrations(made.train, made.long))
+    rl, test = (_evaluation_rows(made.spec, split) for split in (made.rl, made.test))
+    mixture = Mixture(made.spec, rl, test, fixed, made.dropped)
     _check_disjoint(mixture)
     return mixture
-
-
-def _sizes(spec: MixtureSpec, available: int, tests: int) -> dict[str, int]:
-    """The splits' sizes with every 0 replaced.
-
-    Raises:
-        ConfigError: more asked for than there is.
-    """
-    problems = []
-    n_test = spec.n_test or tests
-    if n_test > tests or tests == 0:
-        problems.append(
-            f"n_test is {spec.n_test}, but the source has {tests} test problems. Lower n_test (0: all of them)."
-        )
-    held_out = spec.n_rl if spec.rl_split == "held_out" else 0
-    n = spec.n or available - held_out
-    if n < 1 or n + held_out > available:
-        problems.append(
-            f"n {spec.n} and n_rl {spec.n_rl} ask for more than the {available} training problems that the source has left. Lower "
-            f"them, or set rl_split to train, so that RL uses the training problems."
-        )
-    n_rl = spec.n_rl if held_out else spec.n_rl or n
-    if not held_out and n_rl > n:
-        problems.append(f"n_rl is {n_rl}, but with rl_split train there are {n} problems. Lower n_rl (0: all of them).")
-    if problems:
-        raise ConfigError(problems)
-    return {"n": n, "n_rl": n_rl, "n_test": n_test}
 
 
 def _parts(rows: Dataset) -> dict[str, float]:
     """The share of each corpus among training demonstrations, from their ids."""
     counts = Counter(name.rpartition("-")[0] for name in column(rows, "problem_id"))
     return {name: count / len(rows) for name, count in sorted(counts.items())}
-
-
-def _strata(problems: Problems, attribute: str) -> list[str]:
-    """The value of an attribute for each problem, and with several datasets the dataset.
-
-    Raises:
-        ConfigError: problems without that attribute.
-    """
-    datasets = {values["dataset"] for values in problems.attributes}
-    if attribute and (missing := sum(attribute not in values for values in problems.attributes)):
-        known = sorted({key for values in problems.attributes for key in values})
-        raise ConfigError(
-            [
-                f"stratify is '{attribute}', which {missing} of {len(problems)} problems do not have. They have: {', '.join(known)}."
-            ]
-        )
-    parts = ("dataset", attribute) if len(datasets) > 1 else (attribute,)
-    return ["\x1f".join(values[key] for key in parts if key) for values in problems.attributes]
-
-
-def _even_order(strata: Sequence[str], rng: np.random.Generator) -> list[int]:
-    """A random order of which every prefix holds each stratum in proportion, to within one: problem k of a stratum of m, in
-    random order, comes at (k + u) / m with one random u a stratum."""
-    shuffled = rng.permutation(len(strata))
-    members: dict[str, list[int]] = {}
-    for i in shuffled.tolist():
-        members.setdefault(strata[i], []).append(i)
-    place = np.empty(len(strata))
-    for name in sorted(members):
-        rows = members[name]
-        place[rows] = (np.arange(len(rows)) + rng.random()) / len(rows)
-    return np.lexsort((shuffled, place)).tolist()
-
-
-def _rng(spec: MixtureSpec, *stream: int) -> np.random.Generator:
-    return np.random.default_rng([spec.seed, *stream])
 
 
 def _distinct(spec: MixtureSpec, n: int, rng: np.random.Generator, taken: set[str]) -> Problems:
@@ -296,9 +207,9 @@ def _distinct(spec: MixtureSpec, n: int, rng: np.random.Generator, taken: set[st
 def _block(spec: MixtureSpec, index: int, held_out: frozenset[str]) -> dict[str, list[str]]:
     """The columns of one block of n training demonstrations. A fixed set is a single block without repeated problems;
     online blocks are independent draws, as in the paper's D(p_cot), and leave out only what is held out."""
-    rng = _rng(spec, TRAIN, index)
+    rng = spec.rng(TRAIN, index)
     problems = _fresh(spec, rng, held_out) if spec.online else _distinct(spec, spec.n, rng, set(held_out))
-    rank = _rng(spec, SHARE, index).permutation(spec.n)
+    rank = spec.rng(SHARE, index).permutation(spec.n)
     long = rank < spec.n_long
     return _demonstrations(problems, long)
 

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from rarecot.errors import ConfigError, nearest
 from rarecot.tasks import TASKS, Corpus, Task
 
 MANIFEST = "manifest.json"
+# One independent random stream a purpose, so that resizing one split leaves the others as they were.
+TEST, RL, TRAIN, SHARE, SHOWN = 1, 2, 3, 4, 5
+
 RL_SPLITS = ("held_out", "train")
 SHARE_TOLERANCE = 0.02  # largest relative gap between p_cot and what a block of an online mixture can hold
 
@@ -49,6 +53,10 @@ class MixtureSpec:
     def n_long(self) -> int:
         """Long demonstrations among the n (of each block, when online): exactly round(p_cot · n)."""
         return round(self.p_cot * self.n)
+
+    def rng(self, *stream: int) -> np.random.Generator:
+        """The random stream of a purpose (`TEST`, …), and of a block of it."""
+        return np.random.default_rng([self.seed, *stream])
 
     def to_mapping(self) -> dict[str, Any]:
         """The flat mapping that a YAML would hold; `from_mapping` inverts it."""
