@@ -78,7 +78,8 @@ def last_box(text: str) -> _Found | None:
     opening = re.compile(r"\\(?:boxed|fbox)\s*").match(text, start).end()
     if opening == len(text) or text[opening] != "{":
         token = re.compile(r"[0-9A-Za-z.,/+-]*[0-9A-Za-z]").match(text, opening)
-        return _Found(start, token.end() if token else opening, token.group() if token else "")
+        goes_on = token is not None and text[token.end() : token.end() + 1] in ("\\", "^", "_", "!")
+        return _Found(start, token.end() if token else opening, "" if token is None or goes_on else token.group())
     end = closing_brace(text, opening)
     if end is None:
         return _Found(start, len(text), "")

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 from rarecot.verify import structure
-from rarecot.verify.notation import bare_number, normal, number, split_unit, units_agree, words
+from rarecot.verify.notation import SCALES, bare_number, normal, number, split_unit, units_agree, words
 
 Algebra = Callable[[str, str], bool]
 
@@ -56,11 +56,15 @@ def _same(gold: str, answer: str, algebra: Algebra) -> bool:
     if gold_words is not None or answer_words is not None:
         return gold_words == answer_words
     if ":" in gold or ":" in answer:  # times and ratios are compared as written
-        return False
+        return _clock(gold) == _clock(answer)
     (x, gold_unit), (y, answer_unit) = split_unit(gold), split_unit(answer)
     if gold_unit and answer_unit and not units_agree(gold_unit, answer_unit):
         return False
     a, b = number(x), number(y)
+    if (a is None or b is None) and _scales(gold_unit) != _scales(answer_unit):
+        return False
+    if "\\pi" in x + y and "degrees" in gold_unit + answer_unit and gold_unit != answer_unit:
+        return False  # radians are not degrees
     if a is not None and b is not None:
         return b in _readings(a, gold_unit, answer_unit)
     if _squeezed(x) == _squeezed(y):
@@ -74,9 +78,16 @@ def _same(gold: str, answer: str, algebra: Algebra) -> bool:
     if (base := _BASED.fullmatch(x)) or _BASED.fullmatch(y):
         other = _BASED.fullmatch(y)
         return bool(base and other) and base.groups() == other.groups()
-    if _too_large(x) or _too_large(y):
+    if _too_large(x) or _too_large(y) or _MODULO.search(x + y):
+        return False
+    if bool(_LOST_POWER.search(x)) != bool(_LOST_POWER.search(y)):
         return False
     return algebra(x, y)
+
+
+def _clock(s: str) -> str:
+    """`\\text{4:30 p.m.}` and `4:30 PM` alike."""
+    return re.sub(r"\\text|[{}\s.~]", "", s).lower()
 
 
 def _readings(gold: Fraction, gold_unit: str, answer_unit: str) -> set[Fraction]:
@@ -88,15 +99,22 @@ def _readings(gold: Fraction, gold_unit: str, answer_unit: str) -> set[Fraction]
     return {gold}
 
 
+def _scales(unit: str) -> bool:
+    """Whether a unit multiplies: a percent sign, a million."""
+    return unit.split(" ")[0] in SCALES or unit == "%"
+
+
 def _squeezed(s: str) -> str:
     """Without spaces, but those that keep two numbers apart."""
     return re.sub(r"(?<![0-9,]) +| +(?![0-9])", "", s)
 
 
 _IRRATIONAL = re.compile(r"(?<![A-Za-z\\])e(?![A-Za-z])|\\(?:sqrt|pi|log|ln|sin|cos|tan)(?![A-Za-z])|\^\s*\{?\s*\\frac")
+_MODULO = re.compile(r"\\(?:equiv|cong|sim|mod|pmod|bmod|approx)(?![A-Za-z])")
+_LOST_POWER = re.compile(r"(?<![A-Za-z\\])[A-Za-z][0-9]")  # x2 is not 2x, whatever reads it so
 _DOTS = re.compile(r"\\(?:ldots|dots|cdots)(?![A-Za-z])|\.\.")
 _LABELLED = re.compile(r"\\(?:text|mathrm|mbox|textbf)\s*\{")
-_BASED = re.compile(r"(-?[0-9A-Z.]+)_\{?([0-9]+)\}?")
+_BASED = re.compile(r"\(?(-?[0-9A-Z.]+)\)?_\{?\(?([0-9]+)\)?\}?")
 
 
 def _is_decimal(s: str) -> bool:

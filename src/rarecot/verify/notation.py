@@ -43,8 +43,8 @@ _LEAD = re.compile(r"^(?:(?:so|thus|therefore)[, ]+)?(?:the )?(?:final )?answer(
 _WRAPPED = r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|mathsf|mbox|operatorname|rm|bf)\s*\{([^{}]*)\}"
 
 _MONEY = re.compile(r"^([-+]?)\s*(?:\\?\$|US\$|USD|€|£|₹|Rs\.?)\s*(?=[-+0-9.\\])", re.IGNORECASE)
-_SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
-_SCALES |= {f"{name}s": value for name, value in _SCALES.items()}
+SCALES = {"hundred": 10**2, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12}
+SCALES |= {f"{name}s": value for name, value in SCALES.items()}
 # Words behind a number that go on with the expression, or take it back, instead of naming a unit.
 _GO_ON = """
 and or to plus minus half less more times not than if mod over base of by from out but then vs versus is was are with
@@ -53,9 +53,11 @@ divided multiplied  point choose root sqrt log ln sin cos tan pi exp factorial p
 crore score gross pair pairs  one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen
 sixteen seventeen eighteen nineteen  twenty thirty forty fifty sixty seventy eighty ninety quarter halves thirds
 quarters fourths fifths sixths sevenths eighths ninths  tenths hundredths thousandths third fourth fifth sixth th st
-nd rd x i e
+nd rd x i e thousandth millionth millionths quadrillion quadrillions lakhs mille doubled halved tripled reciprocal inverse
+at least most tens scores couples roughly maybe pm am
 """
-_NO_UNIT = set(_GO_ON.split()) | set(_SCALES)
+_NO_UNIT = set(_GO_ON.split()) | set(SCALES)
+NO_LABEL = _NO_UNIT | {"wrong", "error", "not", "less", "more", "minus", "than", "greater"}
 _POWERS = {"square": 2, "sq": 2, "squared": 2, "cubic": 3, "cubed": 3}
 _MOST_WORDS = 4  # of a unit
 
@@ -75,7 +77,7 @@ _KNOWN_UNITS = [
     {"week", "weeks"},
     {"month", "months"},
     {"year", "years"},
-    {"g", "gram", "grams"},
+    {"g", "gm", "gms", "gram", "grams"},
     {"kg", "kilogram", "kilograms"},
     {"lb", "lbs", "pound", "pounds"},
     {"oz", "ounce", "ounces"},
@@ -95,36 +97,62 @@ def normal(text: str) -> str:
     """An answer in one notation; empty where there is none or it cannot be one (too long, too deep, control characters)."""
     if len(text) > LONGEST or any(unicodedata.category(c) in ("Cc", "Cf", "Co", "Cn") for c in text if c not in "\n\t"):
         return ""
-    s = (
-        text.translate(_SYMBOLS)
-        .replace("\\\\", " ⏎ ")
-        .replace("\\$", "$")
-        .replace("{,}", ",")
-        .replace("\\ ", " ")
-        .replace("~", " ")
-    )
+    s = _rewritten(text.translate(_SYMBOLS), _FIRST)
     money = "$" if re.match(r"^\s*[-+]?\s*\$\s*[-+0-9.]", s) and s.count("$") == 1 else ""
-    s = re.sub(r"(?<=[0-9])\\[!,](?=[0-9,])|\\!", "", s)
-    s = _LAYOUT.sub(" ", s) if "\\" in s or "$" in s or "*" in s or "`" in s else s
-    s = s.replace("\\{", "⦃").replace("\\}", "⦄").replace("\\%", "%")
+    s = _LAYOUT.sub(" ", s).replace("\\{", "⦃").replace("\\}", "⦄").replace("\\%", "%")
     s = _FRACTION.sub(r"\\frac", s)
     for _ in range(4):
         s, n = re.subn(rf"\\frac\s*{_ARGUMENT}\s*{_ARGUMENT}", _braced, s)
         if not n:
             break
-    s = re.sub(r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}", s)
-    s = re.sub(r"\\(?:leq|leqslant)(?![A-Za-z])", r"\\le", s)
-    s = re.sub(r"\\(?:geq|geqslant)(?![A-Za-z])", r"\\ge", s)
-    s = re.sub(r"\\neq(?![A-Za-z])", r"\\ne", s)
-    s = s.replace("\\mathbb{R}", "(-\\infty,\\infty)").replace("\\bar", "\\overline")
-    s = re.sub(r"\\lt(?![A-Za-z])", "<", re.sub(r"\\gt(?![A-Za-z])", ">", s))
-    s = re.sub(r"\\log_\{?e\}?(?![A-Za-z])", r"\\ln", s)
-    s = re.sub(r"√\s*(?:\(([^()]*)\)|([0-9A-Za-z]+))", lambda m: f"\\sqrt{{{m[1] or m[2]}}}", s)
-    s = re.sub(r"\\(?:varnothing|O)(?![A-Za-z])|⦃\s*⦄|∅", r"\\emptyset", s)
+    s = _rewritten(s, _THEN)
     s = _LEAD.sub("", re.sub(r"\s+", " ", s).strip())
     s = re.sub(r"(?<!\.)\.$", "", s.lstrip("= ").rstrip(",;: ").strip("* "))
     s = _outer_braces(s.strip(" ").rstrip(",;: "))
     return "" if _depth(s) > _DEEPEST else money + s
+
+
+def _rewritten(s: str, rules: list[tuple[re.Pattern[str], str]]) -> str:
+    for pattern, replacement in rules:
+        s = pattern.sub(replacement, s)
+    return s
+
+
+# Rewritten in this order before layout goes, …
+_FIRST = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\\\(?:\[[0-9.]+ ?[a-z]+\])?", " ⏎ "),  # rows of a matrix, with extra space between them or not
+        (r"(?<=[0-9]),\s*\\!\s*(?=[0-9]{3})|(?<=[0-9])\{,\}(?=[0-9]{3})", ""),  # thousands, set apart by hand
+        (r"(?<=[0-9])\\[!,](?=[0-9,])|\\!", ""),
+        (r"\\\$", "$"),
+        (r"\{,\}", ","),
+        (r"\\ |~", " "),
+    )
+]
+# … and after it, when fractions have their braces.
+_THEN = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in (
+        (r"\\sqrt\s*([0-9A-Za-z])", r"\\sqrt{\1}"),
+        (r"√\s*\(([^()]*)\)", r"\\sqrt{\1}"),
+        (r"√\s*([0-9A-Za-z]+)", r"\\sqrt{\1}"),
+        (r"\\text\s*\{([A-Z](?:\s*(?:,|and)\s*[A-Z])+)\}", r"\1"),  # several choices
+        (r"(?<![\w})./])([0-9]+)/([0-9]+)(?=\s*[A-Za-z\\(])", r"\\frac{\1}{\2}"),  # 1/2x is half of x
+        (r"\\mathbf\s*\{([A-Za-z])\}", r"\1"),
+        (r"\\langle", "("),
+        (r"\\rangle", ")"),
+        (r"\\(?:leq|leqslant)(?![A-Za-z])", r"\\le"),
+        (r"\\(?:geq|geqslant)(?![A-Za-z])", r"\\ge"),
+        (r"\\neq(?![A-Za-z])", r"\\ne"),
+        (r"\\lt(?![A-Za-z])", "<"),
+        (r"\\gt(?![A-Za-z])", ">"),
+        (r"\\mathbb\s*\{R\}", r"(-\\infty,\\infty)"),
+        (r"\\bar(?![A-Za-z])", r"\\overline"),
+        (r"\\log_\{?e\}?(?![A-Za-z])", r"\\ln"),
+        (r"\\(?:varnothing|O)(?![A-Za-z])|⦃\s*⦄|∅", r"\\emptyset"),
+    )
+]
 
 
 def _braced(match: re.Match[str]) -> str:
@@ -215,7 +243,7 @@ def split_unit(s: str) -> tuple[str, str]:
         rf"(.*?[0-9}})A-Za-z.])\s*((?:(?:\^\s*\{{?\s*\\circ\s*\}}?|\\circ|\\degree|%|¢|{_WRAPPED})\s*{power}\s*)+)([CF]?)",
         s,
     )
-    if found and not _WORD_BEFORE.search(found[1]):
+    if found and not _WORD_BEFORE.search(found[1]) and found[1].count("{") == found[1].count("}"):
         wrapped = re.sub(_WRAPPED, r" \1", found[2]) + (found[4] or "")
         if (unit := _unit_words(wrapped)) is not None:
             return _scaled(found[1].strip(), unit)
@@ -226,7 +254,8 @@ def split_unit(s: str) -> tuple[str, str]:
     )
     if found:
         unit, spaced = _unit_words(found[2]), s[len(found[1])] == " "
-        if unit is not None and (_unit(unit)[0].endswith(".") or (spaced and len(found[2].strip(" .")) > 1)):
+        is_word = len(found[2].strip(" .")) > 1  # `3 m` may be three times m
+        if unit is not None and is_word and (spaced or _unit(unit)[0].endswith(".")):
             return _scaled(found[1].strip(), unit)
     return s, money
 
@@ -242,7 +271,7 @@ def _unit_words(text: str) -> str | None:
     if re.fullmatch(r"[ABDEG-Z]", plain):  # a capital is no unit, but for degrees
         return None
     words = re.findall(r"[A-Za-z]+|[%¢]|[0-9]", plain.lower())
-    scale, rest = words[:1] if words and words[0] in _SCALES else [], words
+    scale, rest = words[:1] if words and words[0] in SCALES else [], words
     rest = rest[len(scale) :]
     if (
         len(rest) > _MOST_WORDS
@@ -257,11 +286,11 @@ def _unit_words(text: str) -> str | None:
 
 def _scaled(value: str, unit: str) -> tuple[str, str]:
     words = unit.split()
-    if words and words[0] in _SCALES:
+    if words and words[0] in SCALES:
         amount = number(value)
         if amount is None:
             return value, unit
-        return str(amount * _SCALES[words[0]]), " ".join(words[1:])
+        return str(amount * SCALES[words[0]]), " ".join(words[1:])
     return value, unit
 
 

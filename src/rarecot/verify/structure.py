@@ -45,7 +45,9 @@ def read(s: str) -> Node:
     s = s.strip()
     if notation.number(s) is not None:
         return Node("scalar", (s,))
-    if len(pieces := split(s, re.compile(r"\\cup(?![A-Za-z])"))) > 1:
+    if len(sides := split(s, _ABOUT)) == 2 and notation.number(sides[0]) is None:
+        return read(sides[0])
+    if len(pieces := split(s, re.compile(r"\\(?:big)?cup(?![A-Za-z])"))) > 1:
         return Node("union", tuple(pieces))
     relation = split(s, _RELATION, keep=True)
     if len(relation) > 1 and len(split(s, _LIST)) == 1:
@@ -71,6 +73,7 @@ def read(s: str) -> Node:
     return Node("many", signs) if len(signs := _both_signs(s)) > 1 else Node("scalar", (s,))
 
 
+_ABOUT = re.compile(r"\\approx(?![A-Za-z])")
 _COMMA = re.compile(r"[,;]")
 _LIST = re.compile(
     r",\s*(?:\\text\s*\{\s*(?:and|or)\s*\}|and |or )|[,;]|\\text\s*\{\s*(?:and|or)\s*\}| and | or ", re.IGNORECASE
@@ -86,6 +89,10 @@ def compare(gold: str, answer: str, same: Same) -> bool:
         same: decides on two scalars.
     """
     a, b = read(gold), read(answer)
+    if {a.kind, b.kind} == {"relation", "ordered"} or {a.kind, b.kind} == {"many", "union"}:
+        a, b = _as_interval(a), _as_interval(b)
+    if a.kind == "ordered" and b.kind == "many" and (values := _in_order(b)):
+        b = Node("ordered", values, a.marks if a.marks == ("(", ")") else ())
     if b.kind == "relation" and a.kind != "relation":
         b = _solved(b, same)
     elif a.kind == "relation" and b.kind != "relation":
@@ -180,7 +187,58 @@ def is_label(s: str) -> bool:
     letters = re.findall(r"[A-Za-z]", s)
     if s.startswith("("):
         return bool(_VARIABLE.fullmatch(s)) and letters == sorted(letters)
-    return bool(_VARIABLE.fullmatch(s)) or re.fullmatch(r"(?:\\text\{)?[A-Za-z][A-Za-z ]{2,30}\}?", s) is not None
+    if _VARIABLE.fullmatch(s) or _MEASURE.fullmatch(s):
+        return True
+    words = re.fullmatch(r"(?:\\text\s*\{)?([A-Za-z][A-Za-z ]{2,30})\}?", s)
+    return words is not None and not any(word in notation.NO_LABEL for word in words[1].lower().split())
+
+
+_MEASURE = re.compile(
+    r"\|?\\?(?:overline\{)?[A-Z]{2}\}?\|?|\[[A-Z]{3,4}\]|m?\\angle ?[A-Z]{1,3}|[a-zA-Z]\(-?[0-9]+\)|[A-Za-z]_\{[0-9]+\}|[a-z] ?\+ ?[a-z]"
+)
+
+
+def _as_interval(node: Node) -> Node:
+    """`x \\ge 46` and `0 < x \\le 1` as intervals, and several of them as a union; anything else as it is."""
+    if node.kind == "many":
+        parts = [_interval(read(part)) for part in node.parts]
+        return Node("union", tuple(parts)) if all(parts) else node
+    text = _interval(node)
+    return read(text) if text else node
+
+
+def _interval(node: Node) -> str | None:
+    if node.kind != "relation" or not set(node.marks) <= set(_FLIPPED):
+        return None
+    parts, marks = list(node.parts), list(node.marks)
+    if len(parts) == 2 and not is_variable(parts[0]):
+        parts, marks = parts[::-1], [_FLIPPED[marks[0]]]
+    if len(parts) == 2 and is_variable(parts[0]):
+        end, closed = parts[1], "\\" in marks[0]
+        if marks[0] in ("<", "\\le"):
+            return f"(-\\infty,{end}{']' if closed else ')'}"
+        return f"{'[' if closed else '('}{end},\\infty)"
+    if len(parts) == 3 and is_variable(parts[1]):
+        if all(mark in (">", "\\ge") for mark in marks):
+            parts, marks = parts[::-1], [_FLIPPED[mark] for mark in marks[::-1]]
+        if all(mark in ("<", "\\le") for mark in marks):
+            left, right = ("[", "(")[marks[0] == "<"], ("]", ")")[marks[1] == "<"]
+            return f"{left}{parts[0]},{parts[2]}{right}"
+    return None
+
+
+def is_variable(s: str) -> bool:
+    """One letter."""
+    return re.fullmatch(r"[A-Za-z]", s) is not None
+
+
+def _in_order(node: Node) -> tuple[str, ...]:
+    """The values of `x = 2, y = -1` where the variables differ and stand in their order; empty otherwise."""
+    pairs = [part.split("=") for part in node.parts]
+    names = [pair[0].strip() for pair in pairs]
+    if any(len(pair) != 2 for pair in pairs) or len(set(names)) < len(names) or names != sorted(names):
+        return ()
+    return tuple(pair[1].strip() for pair in pairs) if all(map(is_variable, names)) else ()
 
 
 def _relations(a: Node, b: Node, same: Same) -> bool:

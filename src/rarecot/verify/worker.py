@@ -11,6 +11,7 @@ import logging
 import resource
 import signal
 import sys
+from dataclasses import replace
 from typing import Any
 
 from rarecot.types import Verdict
@@ -32,12 +33,21 @@ def main() -> None:
     sys.setrecursionlimit(3000)
     seconds = float(sys.argv[1])
     from math_verify import LatexExtractionConfig, parse, verify
+    from sympy import Basic, Symbol
 
-    config = [LatexExtractionConfig(boxed_match_priority=0)]
+    plain = LatexExtractionConfig(boxed_match_priority=0)
+    # Units are ours to read: math-verify takes the t of 3t + 16t for tons and drops it.
+    config = [replace(plain, normalization_config=replace(plain.normalization_config, units=False))]
+
+    def same_symbols(item: Any) -> Any:
+        """math-verify takes i for a real symbol in one place and for a complex one in another."""
+        if not isinstance(item, Basic):
+            return item
+        return item.xreplace({x: Symbol(x.name) for x in item.free_symbols if isinstance(x, Symbol)})
 
     def read(latex: str) -> list[Any]:
         found = parse(f"${latex}$", config, fallback_mode="no_fallback", parsing_timeout=None)
-        return [item for item in found if not isinstance(item, str)]
+        return [same_symbols(item) for item in found if not isinstance(item, str)]
 
     def algebra(gold: str, answer: str) -> bool:
         x = read(_latex(gold))
