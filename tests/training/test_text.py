@@ -169,6 +169,12 @@ def test_a_hub_that_cannot_be_reached_says_what_to_give(tmp_path):
     assert "eval_every is 0" in found, "everything at once"
 
 
+def test_a_source_that_is_nowhere_is_said_with_everything_else(tmp_path, text_model):
+    found = refused("sft", tmp_path, text_model, source="/nowhere/at/all", eval_every=0)
+    assert "there is no source /nowhere/at/all" in found
+    assert "eval_every is 0" in found
+
+
 def test_recipes_extend_each_other(tmp_path):
     (tmp_path / "a.yaml").write_text("extends: b.yaml\nx: 1\n")
     (tmp_path / "b.yaml").write_text("x: 2\ny: 3\n")

@@ -61,11 +61,23 @@ def read(source: str, revision: str | None = None) -> dict[str, list[Row]]:
         return {split: rows[split] for split, found in files.items() if found}
     if is_hub_id(source.partition(":")[0]):
         return _hub(source, revision)
-    raise ConfigError(
-        [
-            f"there is no source {source}: neither a folder, nor a file, nor a hub id like openai/gsm8k. Give one with --source, "
-            f"relative to where you are."
-        ]
+    raise ConfigError([missing_source(source)])
+
+
+def sources_of(task: Any) -> list[str]:
+    """Where the corpora of a task lie; empty for a generated task."""
+    named = [task, *getattr(task, "parts", [])]
+    found = [part.get("source") if isinstance(part, dict) else getattr(part, "source", None) for part in named]
+    return [source for source in found if isinstance(source, str) and source]
+
+
+def missing_source(source: str) -> str | None:
+    """The sentence for a source that is neither a path that exists nor a hub id; None where it may be there."""
+    if Path(source).expanduser().exists() or is_hub_id(source.partition(":")[0]):
+        return None
+    return (
+        f"there is no source {source}: neither a folder, nor a file, nor a hub id like openai/gsm8k. Give one with --source, "
+        f"relative to where you are."
     )
 
 

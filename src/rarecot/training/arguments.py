@@ -132,6 +132,7 @@ class Request:
         from_command_line: TRL's options from the command line, as words.
         config_path: the YAML that was read.
         is_default: the tiny default as it stands: no --config, and nothing that changes its data or its place.
+        is_built: the mixture is a folder that data_mixes/build.py wrote.
     """
 
     stage: str
@@ -142,6 +143,7 @@ class Request:
     from_command_line: dict[str, list[str]]
     config_path: Path
     is_default: bool
+    is_built: bool
 
     @property
     def run_dir(self) -> Path:
@@ -237,7 +239,7 @@ def request(
         raise ConfigError(problems)
     is_built = locate(arguments.mixture, path).is_dir()
     seed = coerce(asked[0], int) if asked and is_built else spec.seed
-    result = Request(stage, arguments, spec, seed, yaml_left, words_left, path, is_default)
+    result = Request(stage, arguments, spec, seed, yaml_left, words_left, path, is_default, is_built)
     problems += check(result)
     if problems:
         raise ConfigError(problems)

@@ -10,6 +10,7 @@ from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.rewards import REWARDS
 from rarecot.sampling.vllm import support
 from rarecot.tasks import Generated
+from rarecot.tasks.sources import missing_source, sources_of
 from rarecot.training.losses import LOSS_NORMALISATION
 
 
@@ -56,6 +57,8 @@ def _common(request: Any) -> list[str]:
             f"eval_temperature is {arguments.eval_temperature}: the greedy evaluation is always made; this is the "
             f"temperature of the sampled one and must be positive."
         )
+    if not request.is_built:
+        problems += [missing for source in sources_of(spec.task) if (missing := missing_source(source))]
     for key, least in (("max_prompt_tokens", 1), ("eval_max_new_tokens", 0)):
         if getattr(arguments, key) < least:
             problems.append(f"{key} is {getattr(arguments, key)}: it counts tokens, so it must be {least} or more.")
