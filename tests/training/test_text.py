@@ -121,7 +121,8 @@ def test_a_refusal_does_not_lock_the_run_directory(tmp_path, text_model):
 
 
 def test_truncation_can_be_allowed(tmp_path, text_model):
-    text("grpo", tmp_path, text_model, max_completion_length=10, allow_truncation=True)
+    made = text("grpo", tmp_path, text_model, max_completion_length=10, allow_truncation=True)
+    assert made.lengths.usual_long > 10
 
 
 def test_problems_that_spell_special_tokens(tmp_path, text_model):
