@@ -1,5 +1,6 @@
 """What corpora in words share: options, reading rows into problems, and the variants of a worked solution that are shown."""
 
+import abc
 import hashlib
 import re
 import unicodedata
@@ -30,7 +31,7 @@ class Columns:
 
 
 @dataclass(frozen=True)
-class TextCorpus:
+class TextCorpus(abc.ABC):
     """Problems in words with a worked solution and a gold answer. Long = the solution, then the answer; short = the answer.
 
     Args:
@@ -83,13 +84,13 @@ class TextCorpus:
     def identity(self) -> dict[str, Any]:
         return {"style": self.style}
 
+    @abc.abstractmethod
     def columns(self) -> Columns:
         """The columns of the source."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def solution_and_answer(self, solution: str, answer: str | None) -> tuple[str, str]:
         """The worked solution without its answer mark, and the gold answer (empty: there is none)."""
-        raise NotImplementedError
 
     def load(self) -> Loaded:
         splits, dropped, faults = {}, [], []

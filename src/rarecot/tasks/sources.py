@@ -184,8 +184,7 @@ def _hub(source: str, revision: str | None) -> dict[str, list[Row]]:
     datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(name, configuration or None, revision=revision)
-    except Exception as error:
-        # The hub's client raises a dozen kinds (offline, no such dataset, gated, wrong configuration); each ends here.
+    except (OSError, ValueError) as error:  # offline, no such dataset, gated; a configuration that it does not have
         raise ConfigError(
             [
                 f"source {source} cannot be had from the hub ({type(error).__name__}: {' '.join(str(error).split())[:200]}). Download it "

@@ -41,6 +41,7 @@ class _Worker:
 
         Raises:
             RunError: no worker can be started, so that nothing could be judged.
+            RuntimeError: a fault of the worker's own code, which must not pass for a wrong answer.
         """
         if self.process is None:
             self._start()
@@ -49,10 +50,13 @@ class _Worker:
             line = self._line(BUSY * self.seconds + GRACE)
         except BrokenPipeError:
             line = b""
-        if line:
-            return json.loads(line)
-        self.stop()
-        return None
+        if not line:
+            self.stop()
+            return None
+        reply = json.loads(line)
+        if isinstance(reply, dict):
+            raise RuntimeError(f"comparing {pair} failed:\n{reply['error']}")
+        return reply
 
     def _line(self, patience: float) -> bytes:
         """The next whole line; empty if none comes in time."""

@@ -11,6 +11,8 @@ import logging
 import resource
 import signal
 import sys
+import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -50,25 +52,26 @@ def main() -> None:
         return [same_symbols(item) for item in found if not isinstance(item, str)]
 
     def algebra(gold: str, answer: str) -> bool:
-        x = read(_latex(gold))
+        x = _nonsense_as([], read, _latex(gold))
         if not x:
             raise UnparseableGold
-        y = read(_latex(answer))
-        return bool(y) and verify(x, y, strict=True, timeout_seconds=None)
+        y = _nonsense_as([], read, _latex(answer))
+        return bool(y) and _nonsense_as(False, verify, x, y, strict=True, timeout_seconds=None)
 
     def readable(gold: str) -> bool:
         leaves = structure.scalars(normal(gold))
         return all(
-            words(s) is not None or number(split_unit(s)[0]) is not None or read(_latex(split_unit(s)[0]))
+            words(s) is not None
+            or number(split_unit(s)[0]) is not None
+            or _nonsense_as([], read, _latex(split_unit(s)[0]))
             for s in leaves
         )
 
     def ring(*_: Any) -> None:
         raise TookTooLong
 
-    signal.signal(
-        signal.SIGPROF, ring
-    )  # processor time, so that a verdict does not depend on what else the machine does
+    # Of processor time, so that a verdict does not depend on what else the machine does.
+    signal.signal(signal.SIGPROF, ring)
     output = sys.stdout.buffer
     sys.stdout = sys.stderr  # nothing but answers goes out
     output.write(b'"ready"\n')
@@ -76,9 +79,12 @@ def main() -> None:
     for line in sys.stdin.buffer:
         gold, answer = json.loads(line)
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        verdict = _decide(gold, answer, algebra, readable)
+        try:
+            reply: Any = _decide(gold, answer, algebra, readable)
+        except Exception:
+            reply = {"error": traceback.format_exc()}  # a fault of ours: raised where the question came from
         signal.setitimer(signal.ITIMER_PROF, 0)
-        output.write(json.dumps(verdict).encode() + b"\n")
+        output.write(json.dumps(reply).encode() + b"\n")
         output.flush()
 
 
@@ -91,8 +97,16 @@ def _decide(gold: str, answer: str | None, algebra: Any, readable: Any) -> Verdi
         return "unparseable_gold"
     except (TookTooLong, MemoryError, RecursionError):
         return "timed_out"
+
+
+def _nonsense_as(fallback: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What a call of math-verify gives, or the fallback: on nonsense, sympy raises anything."""
+    try:
+        return call(*args, **kwargs)
+    except (MemoryError, RecursionError):
+        raise
     except Exception:
-        return "unparseable_gold" if answer is None else "wrong"
+        return fallback
 
 
 def _latex(s: str) -> str:
