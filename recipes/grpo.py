@@ -6,26 +6,23 @@
 Without --model_name_or_path it starts from the newest checkpoint in RUN_DIR/sft.
 """
 
-import subprocess
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from rarecot.errors import exit_with
 from rarecot.quiet import quiet
-from rarecot.training import arguments, checks, environment
+from rarecot.training import environment
+from rarecot.training.request import parse
+from rarecot.training.start import make_start
 
 
 def main() -> None:
-    request = arguments.parse("grpo", __doc__)  # every mistake that can be seen without a model ends here
-    if request.is_default and checks.model_folder(request) is None:
-        first = subprocess.run([sys.executable, Path(__file__).with_name("sft.py")])
-        if first.returncode:
-            sys.exit(first.returncode)
-
+    request = parse("grpo", __doc__)  # every mistake that can be seen without a model ends here
+    make_start(request, Path(__file__).with_name("sft.py"))
     environment.prepare(request)
 
-    from rarecot.training import grpo, session
+    from rarecot.training import session
+    from rarecot.training.rl import grpo
     from rarecot.training.run import open_run
     from rarecot.training.text import text_of
     from rarecot.training.trl_config import trl_config
@@ -36,11 +33,11 @@ def main() -> None:
     with config.main_process_first():  # rank 0 makes the directory, and moves another aside, before the others look
         run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
     if not session.report_complete(run):
-        text = text_of(run, config)
+        text, constants = text_of(run, config), grpo.constants(config)
         grpo.preflight(run, config, text)
         model, adapter = grpo.make_model(request, options)
-        trainer = grpo.make_trainer(run, config, model, adapter, text)
-        session.train(run, trainer, text, constants=grpo.constants(config))
+        trainer = grpo.make_trainer(run, config, model, adapter, text, constants)
+        session.train(run, trainer, text, constants)
     if run.is_main:
         print(verdict(run.dir))
 

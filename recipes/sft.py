@@ -8,11 +8,12 @@ from dataclasses import asdict
 
 from rarecot.errors import exit_with
 from rarecot.quiet import quiet
-from rarecot.training import arguments, environment
+from rarecot.training import environment
+from rarecot.training.request import parse
 
 
 def main() -> None:
-    request = arguments.parse("sft", __doc__)  # every mistake that can be seen without a model ends here
+    request = parse("sft", __doc__)  # every mistake that can be seen without a model ends here
 
     environment.prepare(request)
 

@@ -128,7 +128,7 @@ def test_a_stale_head_is_seen_at_any_learning_rate(trained, tmp_path, dtype):
 
 
 def test_a_batch_outside_the_band_brings_the_next_check_forward(monkeypatch):
-    from rarecot.training.vllm_rollouts import Watch, WatchedGeneration
+    from rarecot.training.rl.vllm_rollouts import Watch, WatchedGeneration
 
     happened = []
     monkeypatch.setattr(WatchedGeneration, "_push", lambda self: happened.append("push"))

@@ -12,9 +12,10 @@ import numpy as np
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from rarecot.quiet import quiet
-from rarecot.training import grpo, sft
-from rarecot.training.arguments import parse
+from rarecot.training import sft
 from rarecot.training.length_split import split_by_length
+from rarecot.training.request import parse
+from rarecot.training.rl import grpo
 from rarecot.training.run import open_run
 from rarecot.training.text import Text, text_of
 from rarecot.training.trl_config import trl_config

@@ -42,6 +42,11 @@ def steps_left(folder: Path) -> int:
     return max(0, state["max_steps"] - state["global_step"])
 
 
+def is_last(folder: Path) -> bool:
+    """Whether the stage that saved this checkpoint had nothing more to do: no step of its trainer, no round (STaR)."""
+    return (read_stamp(folder) or {}).get("rounds_left", steps_left(folder)) == 0
+
+
 def complete(stage_dir: Path) -> list[Path]:
     """The complete checkpoints of a stage, oldest first."""
     if not stage_dir.is_dir():

@@ -10,8 +10,9 @@ from conftest import ROOT
 from rarecot.errors import ConfigError
 from rarecot.mixtures.spec import mixture_keys
 from rarecot.sampling.vllm import support
-from rarecot.training.arguments import ARGUMENTS, parse
+from rarecot.training.arguments import ARGUMENTS
 from rarecot.training.options import DEFAULTS, trainer_options
+from rarecot.training.request import parse
 
 SFT = [
     "--config",
@@ -182,9 +183,9 @@ def test_refusal_imports_no_torch_and_exits_2():
     code = (
         "import sys; sys.argv = ['sft.py', '--config', 'recipes/parity/headline/sft.yaml', '--p_cot', '7']\n"
         "from rarecot.errors import exit_with\n"
-        "from rarecot.training import arguments\n"
+        "from rarecot.training.request import parse\n"
         "try:\n"
-        "    exit_with(lambda: arguments.parse('sft', ''))\n"
+        "    exit_with(lambda: parse('sft', ''))\n"
         "finally:\n"
         "    assert not {'torch', 'transformers', 'trl', 'datasets'} & set(sys.modules), 'heavy import'\n"
     )

@@ -11,7 +11,7 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.mixtures.spec import read_mapping
 from rarecot.rendering import load_tokenizer
-from rarecot.training import arguments
+from rarecot.training.request import parse
 from rarecot.training.text import text_of
 
 MIXTURE = {
@@ -38,7 +38,7 @@ def text(stage, tmp_path, model, **options):
     values |= {"model_name_or_path": str(model), "max_steps": 2, "eval_n": 8, **options}
     path = tmp_path / f"{stage}.yaml"
     path.write_text(yaml.safe_dump(values))
-    request = arguments.parse(stage, "", ["--config", str(path)])
+    request = parse(stage, "", ["--config", str(path)])
     config, _ = trl_config(request)
     return text_of(open_run(request, config.to_dict()), config)
 

@@ -11,7 +11,8 @@ from rarecot.sampling import Sampler
 
 
 def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, int]:
-    """Where a trainer stands: optimizer steps, sequences (demonstrations or rollouts) and tokens of this stage.
+    """Where a trainer stands: optimizer steps, sequences (demonstrations or rollouts) and tokens of this stage; of a trainer that
+    samples, also how many rounds of rollouts its policy has learned from.
 
     Args:
         args: the trainer's config.
@@ -25,8 +26,13 @@ def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, 
     else:
         epochs, steps = divmod(state.global_step, -(-epoch_rows // per_step))
         sequences = epochs * epoch_rows + steps * per_step
+    rounds = {}
+    if hasattr(args, "steps_per_generation"):
+        steps_a_round = args.steps_per_generation * args.num_iterations / args.gradient_accumulation_steps
+        rounds = {"round": int(state.global_step // steps_a_round)}
     return {
         "step": state.global_step,
+        **rounds,
         "sequences_seen": sequences,
         "tokens_seen": int(state.num_input_tokens_seen),
     }

@@ -5,6 +5,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from rarecot.stages import STAGES
+
 FILE = "records.jsonl"
 COMPLETIONS = "completions"  # folder of a run: the generations behind each record
 
@@ -14,11 +16,12 @@ IDENTITY = (
     *("max_new_tokens", "sampling_seed", "protocol"),
 )
 
-STAGE_NAMES = {"sft": "NTP", "grpo": "GRPO", "star": "STaR", "reinforce": "REINFORCE"}
+STAGE_NAMES = {name: stage.title for name, stage in STAGES.items()}
 
 FIELDS: dict[str, str] = {
     "stage": "sft, grpo, star or reinforce: what was training the model",
     "step": "optimizer steps of this stage",
+    "round": "RL only: rounds of rollouts that the policy has learned from, so 0 is the policy that RL starts from",
     "sequences_seen": "demonstrations (sft) or rollouts (RL) of this stage so far",
     "tokens_seen": "tokens of this stage so far, prompts included, padding not; test split only",
     "split": "test: held-out problems; rollouts: what RL sampled for training",
@@ -53,6 +56,8 @@ FIELDS: dict[str, str] = {
     "loss_normalisation": "RL only: how the loss weighs tokens and sequences",
     "dead_group_share": "rollouts only: share of prompts whose responses all got the same reward",
     "reward_mean": "rollouts only: mean total reward",
+    "kept_share": "STaR's rollouts only: share of responses that were kept for training",
+    "kept_long_share": "STaR's rollouts only: share of the kept responses that are long; null if none was kept",
     "log_ratio_mean_long": "vLLM rollouts only: mean of log π_trainer − log π_sampler over the long responses' tokens",
     "log_ratio_max_long": "the same: largest absolute value",
     "is_cut_share_long": "the same: share of tokens whose importance ratio was cut at its bound",

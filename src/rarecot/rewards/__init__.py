@@ -1,20 +1,16 @@
 """Rewards with TRL's signature. One function a reward, one line here.
 
 TRL calls `reward(prompts, completions, completion_ids, **columns)` with one entry a response and expects one number a
-response. Our columns are those of the mixture's RL split: `answer`, `long`, `short`, `style`; `bind` adds what a run has
-set: `eos_token_ids`, `max_completion_length`, `soft_overlong_tokens`.
+response. Our columns are those of the mixture's RL split: `answer`, `long`, `short`, `style`, `problem_id`; `bind` adds what a
+run has set: `eos_token_ids`, `max_completion_length`, `soft_overlong_tokens`.
 """
 
 from rarecot.rewards.correctness import answer, chain, format
 from rarecot.rewards.guard import Observer, Reward, bind
 from rarecot.rewards.length import length_penalty, soft_overlong
+from rarecot.rewards.noise import noisy
 
-REWARDS: dict[str, Reward] = {
-    "answer": answer,
-    "chain": chain,
-    "format": format,
-    "length_penalty": length_penalty,
-    "soft_overlong": soft_overlong,
-}
+CORRECTNESS: dict[str, Reward] = {"answer": answer, "chain": chain, "format": format}  # 0 or 1
+REWARDS: dict[str, Reward] = {**CORRECTNESS, "length_penalty": length_penalty, "soft_overlong": soft_overlong}
 
-__all__ = ["REWARDS", "Observer", "Reward", "bind"]
+__all__ = ["CORRECTNESS", "REWARDS", "Observer", "Reward", "bind", "noisy"]

@@ -32,9 +32,11 @@ class Sampler(Protocol):
 
     Args:
         name: for records: the library and the data type that it computes in, such as `vllm bfloat16`.
+        ends: ids that end a response.
     """
 
     name: str
+    ends: Collection[int]
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
         """For each of the B prompts, `params.n` completions, in order."""

@@ -62,7 +62,7 @@ class HfSampler:
             )
             new = output.sequences[:, ids.shape[1] :]  # (alive, ≤ chunk)
             scores = _logprobs(output.logits, new, params) if params.logprobs else None
-            ended = torch.isin(new, torch.tensor(self._eos(), device=device))  # (alive, ≤ chunk)
+            ended = torch.isin(new, torch.tensor(self.ends, device=device))  # (alive, ≤ chunk)
             for k, row in enumerate(alive.tolist()):
                 stop = int(ended[k].int().argmax()) + 1 if ended[k].any() else new.shape[1]
                 generated[row] += new[k, :stop].tolist()
@@ -77,11 +77,13 @@ class HfSampler:
                 cache.batch_select_indices(going)
             chunk *= 2
         return [
-            completion_from_ids(self.tokenizer, tokens, self._eos(), scores if params.logprobs else None)
+            completion_from_ids(self.tokenizer, tokens, self.ends, scores if params.logprobs else None)
             for tokens, scores in zip(generated, logprobs, strict=True)
         ]
 
-    def _eos(self) -> list[int]:
+    @property
+    def ends(self) -> list[int]:
+        """Ids that end a response."""
         return eos_ids(self.model.generation_config, self.tokenizer)
 
     def _generation_config(self, params: SamplingParams, max_new_tokens: int) -> GenerationConfig:
@@ -90,7 +92,7 @@ class HfSampler:
             max_new_tokens=max_new_tokens,
             pad_token_id=self.tokenizer.pad_token_id,
             bos_token_id=self.tokenizer.bos_token_id,
-            eos_token_id=self._eos() or None,
+            eos_token_id=self.ends or None,
             return_dict_in_generate=True,
             output_logits=params.logprobs,
             use_cache=True,

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from rarecot.sampling.vllm import support
-from rarecot.training.memory_plan import GIB, available_ram
+from rarecot.training.rl.memory_plan import GIB, available_ram
 
 LIMIT = 180  # seconds for one trial
 LEAST_DISK, LEAST_RAM = 5, 4  # GiB: below, even the small recipes are in danger

@@ -4,9 +4,10 @@ import importlib
 
 from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.sampling.vllm import support
-from rarecot.training.arguments import Request
-from rarecot.training.checks import model_folder
-from rarecot.training.memory_plan import cache_gib, plan
+from rarecot.stages import STAGES
+from rarecot.training.request import Request
+from rarecot.training.rl.memory_plan import cache_gib, plan
+from rarecot.training.start import model_folder
 
 
 def prepare(request: Request) -> None:
@@ -18,8 +19,8 @@ def prepare(request: Request) -> None:
     if name and is_hub_id(name):
         model_snapshot(name, request.trainer_value("model_revision"), weights=True)
     if request.use_vllm:
-        folder = model_folder(request)
-        support.prepare_environment(cache_gib(plan(request, folder, gpu=0)) if folder else 1)
+        folder = model_folder(request) if STAGES[request.stage].config == "GRPOConfig" else None
+        support.prepare_environment(*([cache_gib(plan(request, folder, gpu=0))] if folder else []))
         return
     import_utils = importlib.import_module("trl.import_utils")  # trl is a lazy module that does not show it
     import_utils.is_vllm_available = lambda min_version=None: False

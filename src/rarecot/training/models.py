@@ -9,7 +9,8 @@ from trl import ModelConfig, get_peft_config
 
 from rarecot import checkpoints
 from rarecot.hub import is_hub_id
-from rarecot.training.arguments import Request, SftArguments
+from rarecot.training.arguments import SftArguments
+from rarecot.training.request import Request
 
 _CONFIGS = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen3": Qwen3Config}
 

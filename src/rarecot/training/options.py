@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from rarecot.stages import STAGES
+
 # Where TRL's or transformers' default would surprise in this project. A YAML or the command line still overrides.
 _DEFAULTS: dict[str, Any] = {
     "report_to": "none",
@@ -22,22 +24,12 @@ _DEFAULTS: dict[str, Any] = {
     "lora_dropout": 0.0,  # dropout makes RL's log-probabilities differ from those of the policy that sampled
     "disable_tqdm": False,  # transformers hides its bar when its log level is quiet
 }
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "sft": _DEFAULTS,
-    "grpo": {
-        **_DEFAULTS,
-        "vllm_importance_sampling_mode": "token_truncate",  # TRL's sequence masks remove long responses first
-        "logging_steps": 1,
-    },
-}
+DEFAULTS: dict[str, dict[str, Any]] = {name: {**_DEFAULTS, **stage.defaults} for name, stage in STAGES.items()}
 
-# Where the fields of each stage's TRL config are defined, base classes first; later definitions win.
+# Where the fields of a stage's config are defined, base classes first; later definitions win.
 _BASE = [("transformers", "training_args.py", "TrainingArguments"), ("trl", "trainer/base_config.py", "_BaseConfig")]
 _MODEL = ("trl", "trainer/model_config.py", "ModelConfig")  # dtype, attention, LoRA
-_SOURCES = {
-    "sft": [*_BASE, ("trl", "trainer/sft_config.py", "SFTConfig"), _MODEL],
-    "grpo": [*_BASE, ("trl", "trainer/grpo_config.py", "GRPOConfig"), _MODEL],
-}
+_FILES = {"SFTConfig": "trainer/sft_config.py", "GRPOConfig": "trainer/grpo_config.py"}
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,8 @@ class Option:
 def trainer_options(stage: str) -> dict[str, Option]:
     """Name → option, for every key that the stage's TRL config takes."""
     options: dict[str, Option] = {}
-    for package, file, cls in _SOURCES[stage]:
+    own = STAGES[stage].config
+    for package, file, cls in [*_BASE, ("trl", _FILES[own], own), _MODEL]:
         spec = importlib.util.find_spec(package)
         if spec is None or spec.origin is None:
             raise ImportError(f"{package} is not installed. Install the project: pip install -e . -c constraints.txt")

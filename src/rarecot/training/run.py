@@ -17,8 +17,8 @@ from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.mixtures.build import MIXTURE, Mixture, build, keep, load
 from rarecot.mixtures.spec import MANIFEST, locate, wherever
-from rarecot.training.arguments import Request
-from rarecot.training.checks import model_folder
+from rarecot.training.request import Request
+from rarecot.training.start import model_folder
 
 CONFIG, VERSIONS = "config.yaml", "versions.json"
 
@@ -86,7 +86,7 @@ class Run:
     def is_complete(self) -> bool:
         """Whether this stage has already reached its last step."""
         folder = self.resume_from()
-        return folder is not None and checkpoints.steps_left(folder) == 0
+        return folder is not None and checkpoints.is_last(folder)
 
     def stamp(self, folder: Path, progress: dict[str, int], constants: dict[str, Any], text: dict[str, Any]) -> None:
         """Mark a checkpoint of this stage as complete, with all that a later evaluation of it needs to know.
@@ -107,6 +107,7 @@ class Run:
                 "constants": constants,
                 "seed": self.request.seed,
                 "task": spec.identity(),
+                "p_cot": spec.p_cot,
                 "mixture_sha256": self.mixture.manifest["sha256"],
                 **text,
                 **({"base": base} if base else {}),

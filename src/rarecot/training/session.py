@@ -25,33 +25,41 @@ from rarecot.training.text import Text
 class ProgressLine(ProgressCallback):
     """The trainers' progress bar with rate and remaining time, and the latest measurement beside it."""
 
-    def __init__(self, stage: str, evaluation: EvaluationCallback):
+    def __init__(self, title: str, latest: dict[str, dict[str, Any]]):
         super().__init__()
-        self.stage, self.evaluation = stage, evaluation
+        self.title, self.latest = title, latest
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         super().on_train_begin(args, state, control, **kwargs)
         if self.training_bar is not None:
-            self.training_bar.set_description(STAGE_NAMES[self.stage])
+            self.training_bar.set_description(self.title)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if self.training_bar is None:
             return
         shown = {key: f"{logs[key]:.3f}" for key in ("loss", "reward") if logs and key in logs}
-        if greedy := self.evaluation.latest.get("greedy"):
+        if greedy := self.latest.get("greedy"):
             shown |= {"greedy": f"{greedy['accuracy']:.0%}", "length": f"{greedy['length_median']:g}"}
-        if sampled := self.evaluation.latest.get("sampled"):
+        if sampled := self.latest.get("sampled"):
             shown |= {"long": f"{sampled['long_share']:.0%}"}
         self.training_bar.set_postfix(shown)
 
 
 @dataclass
 class StampCallback(TrainerCallback):
-    """Marks a checkpoint as complete once the trainer has written everything else of it."""
+    """Marks a checkpoint as complete once the trainer has written everything else of it.
+
+    Args:
+        run: the open run.
+        constants: fields of every record of the stage.
+        text: how its prompts are rendered.
+        stands: config and state of the trainer → where the stage stands.
+    """
 
     run: Run
     constants: dict[str, Any]
     text: Text
+    stands: Callable[[Any, Any], dict[str, int]]
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         if state.is_world_process_zero:
@@ -60,7 +68,7 @@ class StampCallback(TrainerCallback):
                 base = base_model(getattr(model, "module", model))
                 base.config.save_pretrained(folder)
                 base.generation_config.save_pretrained(folder)
-            self.run.stamp(folder, progress(args, state, epoch_rows(self.run)), self.constants, self.text.stamp())
+            self.run.stamp(folder, self.stands(args, state), self.constants, self.text.stamp())
 
 
 def base_model(model: Any) -> Any:
@@ -68,8 +76,8 @@ def base_model(model: Any) -> Any:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
-def evaluation_callback(run: Run, trainer: Any, text: Text, constants: dict[str, Any]) -> EvaluationCallback:
-    """The harness for one stage of a run, on the test split."""
+def harnesses(run: Run, text: Text, constants: dict[str, Any]) -> tuple[Harness, Harness]:
+    """What evaluates a stage on the test split: on the way, and at its end with more problems."""
     arguments = run.request.arguments
     suite = Suite(
         max_new_tokens=text.max_new_tokens,
@@ -83,9 +91,7 @@ def evaluation_callback(run: Run, trainer: Any, text: Text, constants: dict[str,
         Harness(run.dir, text.reader, run.mixture.test[: which.n], which, identity, run.append)
         for which in (suite, larger)
     )
-    return EvaluationCallback(
-        during, last, arguments.eval_every, sampler_for(run, trainer, text.tokenizer), epoch_rows(run)
-    )
+    return during, last
 
 
 def sampler_for(run: Run, trainer: Any, tokenizer: Any) -> Callable[[Any], Sampler]:
@@ -94,7 +100,7 @@ def sampler_for(run: Run, trainer: Any, tokenizer: Any) -> Callable[[Any], Sampl
     if getattr(trainer.args, "use_vllm", False):
         parameters = sum(p.numel() for p in trainer.model.parameters())
         if choose(arguments.eval_backend, parameters) == "vllm":
-            from rarecot.training.vllm_rollouts import TrainerSampler
+            from rarecot.training.rl.vllm_rollouts import TrainerSampler
 
             return lambda model: TrainerSampler(trainer)
     return lambda model: HfSampler(model, tokenizer, arguments.eval_batch_size)
@@ -115,24 +121,47 @@ def train(run: Run, trainer: Any, text: Text, constants: dict[str, Any]) -> None
         text: how the stage reads and writes.
         constants: fields of every record of the stage.
     """
-    evaluation = evaluation_callback(run, trainer, text, constants)
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
-    trainer.add_callback(evaluation)
-    trainer.add_callback(StampCallback(run, constants, text))
-    if not trainer.args.disable_tqdm:
-        trainer.add_callback(ProgressLine(run.request.stage, evaluation))
-    if run.request.arguments.split_by_length:
-        split_by_length(base_model(trainer.model))
-    resume = run.resume_from()
+    rows, every = epoch_rows(run), run.request.arguments.eval_every
+    sampler = sampler_for(run, trainer, text.tokenizer)
+    evaluation = EvaluationCallback(*harnesses(run, text, constants), every, sampler, rows)
+    stamp = StampCallback(run, constants, text, lambda args, state: progress(args, state, rows))
     try:
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        fit(run, trainer, [evaluation, stamp], STAGE_NAMES[run.request.stage], run.resume_from(), evaluation.latest)
     except EngineLost as error:
         raise RunError(f"{error}\n{save_what_there_is(run, trainer)}") from error
+
+
+def fit(
+    run: Run,
+    trainer: Any,
+    callbacks: list[TrainerCallback],
+    title: str,
+    resume: Path | None,
+    latest: dict[str, dict[str, Any]],
+) -> None:
+    """Run a trainer to its last step, with our progress line instead of the library's.
+
+    Args:
+        run: the open run.
+        trainer: TRL's.
+        callbacks: of ours.
+        title: of the progress line.
+        resume: the checkpoint to go on from.
+        latest: decoding → the latest evaluation, to be shown.
+    """
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    for callback in callbacks:
+        trainer.add_callback(callback)
+    if not trainer.args.disable_tqdm:
+        trainer.add_callback(ProgressLine(title, latest))
+    if run.request.arguments.split_by_length:
+        split_by_length(base_model(trainer.model))
+    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     state = trainer.state
     if state.global_step < state.max_steps:
         raise RuntimeError(
-            f"{run.stage_dir} stopped after {state.global_step} of {state.max_steps} steps: no more data"
+            f"{trainer.args.output_dir} stopped after {state.global_step} of {state.max_steps} steps: no more data"
         )
 
 

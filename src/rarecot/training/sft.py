@@ -13,9 +13,9 @@ from trl import ModelConfig, SFTTrainer
 
 from rarecot.mixtures.build import Mixture
 from rarecot.rendering import render_demonstrations
-from rarecot.training.arguments import Request
-from rarecot.training.checks import model_folder
 from rarecot.training.models import base_name, from_scratch, pretrained
+from rarecot.training.request import Request
+from rarecot.training.start import model_folder
 from rarecot.training.text import Text
 
 

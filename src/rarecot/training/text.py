@@ -21,8 +21,8 @@ from rarecot.rendering import (
     rendering_fingerprint,
 )
 from rarecot.tasks import Generated
-from rarecot.training.checks import model_folder
 from rarecot.training.run import Run
+from rarecot.training.start import model_folder
 
 TOO_LONG = 0.01  # share of long demonstrations that a cap on responses may cut off without being asked
 
@@ -174,12 +174,13 @@ def _lengths(run: Run, config: Any, text: Text, folder: Path) -> list[str]:
                 f"would lose their answer and end. The longest has {max(totals)}; set max_length to that or more, or to null."
             )
     else:
-        cap = max(cap, config.max_completion_length)
+        limit = run.request.value("max_completion_length")
+        cap = max(cap, limit)
         long = [len(ids) for ids in _long_responses(run, text)]
-        cut = sum(n > config.max_completion_length for n in long) / len(long)
+        cut = sum(n > limit for n in long) / len(long)
         if cut > TOO_LONG and not arguments.allow_truncation:
             problems.append(
-                f"max_completion_length is {config.max_completion_length}, which would cut off {cut:.1%} of the long demonstrations, and what "
+                f"max_completion_length is {limit}, which would cut off {cut:.1%} of the long demonstrations, and what "
                 f"is cut off gets no reward. 99 % of them end within {lengths.usual_long} tokens: set it to that or more (or "
                 f"allow_truncation to true)."
             )

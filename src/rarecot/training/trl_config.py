@@ -5,13 +5,13 @@ import os
 from typing import Any
 
 import torch
-from trl import GRPOConfig, ModelConfig, SFTConfig, TrlParser
+import trl
+from trl import ModelConfig, TrlParser
 
 from rarecot.errors import ConfigError
-from rarecot.training.arguments import Request
+from rarecot.stages import STAGES
 from rarecot.training.options import DEFAULTS
-
-_CONFIGS = {"sft": SFTConfig, "grpo": GRPOConfig}
+from rarecot.training.request import Request
 
 
 class _Parser(TrlParser):
@@ -27,11 +27,12 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
     Raises:
         ConfigError: a value of the wrong type, or a combination that TRL refuses.
     """
-    parser = _Parser((_CONFIGS[request.stage], ModelConfig), conflict_handler="resolve")
+    parser = _Parser((getattr(trl, STAGES[request.stage].config), ModelConfig), conflict_handler="resolve")
     asked_for_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true")  # `accelerate launch --cpu`
     on_cpu = asked_for_cpu or not torch.cuda.is_available()
     computed = {"output_dir": str(request.output_dir), "seed": request.seed, "use_cpu": on_cpu, "bf16": not on_cpu}
-    if request.use_vllm:  # the tightest context that fits: less cache, and no guess of vLLM's
+    is_sft = STAGES[request.stage].config == "SFTConfig"
+    if request.use_vllm and not is_sft:  # the tightest context that fits: less cache, and no guess of vLLM's
         computed["vllm_max_model_length"] = request.tokens_needed
     defaults = {**DEFAULTS[request.stage], **computed, **request.from_yaml}
     parser.set_defaults_with_config(**defaults)
@@ -42,6 +43,6 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError([f"TRL refuses the options of {request.stage}: {error}"]) from error
-    if request.stage == "sft":  # tokens_seen in records; GRPO's trainer counts by itself. Not settable by the parser.
+    if is_sft:  # tokens_seen in records; GRPO's trainer counts by itself. Not settable by the parser.
         config.include_num_input_tokens_seen = "non_padding"
     return config, model_config

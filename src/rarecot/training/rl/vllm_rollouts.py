@@ -27,8 +27,8 @@ from trl.generation.vllm_generation import VLLMGeneration
 from rarecot.sampling import Sampler, SamplingParams
 from rarecot.sampling.vllm import probe, server, support, weights
 from rarecot.sampling.vllm.sampler import VllmSampler, engine_options
-from rarecot.training.sync_check import TOKENS, SyncError, agreement, explain
-from rarecot.training.vllm_client import Client, lost_server
+from rarecot.training.rl.sync_check import TOKENS, SyncError, agreement, explain
+from rarecot.training.rl.vllm_client import Client, lost_server
 from rarecot.types import Completion
 
 REHEARSAL = 1.5  # what the weights are scaled by; exact in every data type

@@ -16,20 +16,19 @@ from transformers import set_seed
 from trl import GRPOTrainer, ModelConfig
 
 from rarecot.errors import ConfigError
-from rarecot.rendering import special_ids
-from rarecot.rewards import REWARDS, bind
+from rarecot.evaluation.callback import progress
 from rarecot.sampling import eos_ids
 from rarecot.sampling.vllm import support
 from rarecot.sampling.vllm.server import Server, misfits
-from rarecot.training import memory_plan, mismatch
-from rarecot.training.arguments import Request
-from rarecot.training.checks import model_folder
-from rarecot.training.losses import describe
-from rarecot.training.memory_plan import available_ram
 from rarecot.training.models import base_name, pretrained
-from rarecot.training.rollouts import RolloutRecorder
+from rarecot.training.request import Request
+from rarecot.training.rl import memory_plan, mismatch
+from rarecot.training.rl.losses import describe
+from rarecot.training.rl.memory_plan import available_ram
+from rarecot.training.rl.rollouts import RolloutRecorder, rewards_of
+from rarecot.training.rl.sync_check import PROMPTS, TOLERANCE
 from rarecot.training.run import Run
-from rarecot.training.sync_check import PROMPTS, TOLERANCE
+from rarecot.training.start import model_folder
 from rarecot.training.text import Text
 
 
@@ -79,21 +78,36 @@ class RecordedGRPOTrainer(GRPOTrainer):
         return output
 
 
-def make_trainer(run: Run, config: Any, model: Any, adapter: PeftConfig | None, text: Text) -> GRPOTrainer:
-    """The trainer over the mixture's RL prompts, and its vLLM engine where the config asks for one."""
-    tokenizer, arguments = text.tokenizer, run.request.arguments
+def make_trainer(
+    run: Run,
+    config: Any,
+    model: Any,
+    adapter: PeftConfig | None,
+    text: Text,
+    constants: dict[str, Any],
+    kind: type[RecordedGRPOTrainer] = RecordedGRPOTrainer,
+) -> GRPOTrainer:
+    """The trainer over the mixture's RL prompts, and its vLLM engine where the config asks for one.
+
+    Args:
+        run: the open run.
+        config: TRL's.
+        model: the policy.
+        adapter: to put on it.
+        text: how it reads and writes.
+        constants: fields of every record of the stage.
+        kind: the trainer's class.
+    """
+    tokenizer = text.tokenizer
     eos = eos_ids(model.generation_config, tokenizer)
-    rewards = [REWARDS[name] for name in arguments.reward_funcs]
-    settings = {
-        "max_completion_length": config.max_completion_length,
-        "soft_overlong_tokens": arguments.soft_overlong_tokens or max(1, config.max_completion_length // 5),
-    }
-    recorder = RolloutRecorder(run, config, text.reader, eos, constants(config))
+    recorder = RolloutRecorder(
+        run, text.reader, eos, constants, config.num_generations, lambda state: progress(config, state)
+    )
     prompts = run.mixture.rl.map(lambda row: {"prompt": text.template.texts(tokenizer, [row["prompt"]])[0]})
     with _watched_vllm(run, config, text, eos) if config.use_vllm else contextlib.nullcontext():
-        trainer = RecordedGRPOTrainer(
+        trainer = kind(
             model=model,
-            reward_funcs=bind(rewards, eos, special_ids(tokenizer), config.reward_weights, recorder, settings),
+            reward_funcs=rewards_of(run.request, tokenizer, eos, recorder),
             args=config,
             train_dataset=prompts,
             processing_class=tokenizer,
@@ -146,7 +160,7 @@ def server_log(run: Run) -> Path:
 
 
 def _watched_vllm(run: Run, config: Any, text: Text, eos: list[int]) -> Any:
-    from rarecot.training.vllm_rollouts import Watch, watched
+    from rarecot.training.rl.vllm_rollouts import Watch, watched
 
     arguments = run.request.arguments
     watch = Watch(

@@ -14,6 +14,9 @@ LOSS_NORMALISATION = {
     "sapo": "sapo: 1/L, soft-gated ratio",
 }
 
+SEQUENCE_LEVEL = ("dr_grpo", "luspo")  # whole responses weigh the same, as the recursion of the odds assumes
+KEPT_RESPONSES = "star: cross-entropy of the kept responses, 1/(tokens of the batch)"
+
 
 def describe(loss_type: str, scale_rewards: str) -> str:
     """One phrase for records and figures: the loss normalisation and how rewards were scaled."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from rarecot.evaluation.records import FIELDS
-from rarecot.training.mismatch import TokenRatios, summarise, token_ratios
+from rarecot.training.rl.mismatch import TokenRatios, summarise, token_ratios
 
 
 def test_ratios_of_each_response():

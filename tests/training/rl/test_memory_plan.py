@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 from conftest import ROOT
 
-from rarecot.training import memory_plan
-from rarecot.training.arguments import request as make_request
-from rarecot.training.memory_plan import GIB
+from rarecot.training.request import make_request
+from rarecot.training.rl import memory_plan
+from rarecot.training.rl.memory_plan import GIB
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def checkpoint(tmp_path, tokenizer, tiny_model):
 
 
 def plan_of(checkpoint, monkeypatch, **values):
-    from rarecot.training import arguments
+    from rarecot.training import request
 
-    monkeypatch.setattr(arguments, "check", lambda request: [])
+    monkeypatch.setattr(request, "check", lambda request: [])
     given = {"mixture": str(ROOT / "data_mixes/parity-headline.yaml"), "d": 20, "max_completion_length": 21}
     given |= {"per_device_train_batch_size": 16, "num_generations": 4, **values}
-    request = make_request("grpo", given, {}, ROOT / "here.yaml")
-    return memory_plan.plan(request, checkpoint, gpu=10 * GIB if "bf16" in values else 0)
+    made = make_request("grpo", given, {}, ROOT / "here.yaml")
+    return memory_plan.plan(made, checkpoint, gpu=10 * GIB if "bf16" in values else 0)
 
 
 def test_arithmetic(checkpoint, monkeypatch):

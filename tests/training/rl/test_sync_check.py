@@ -6,7 +6,7 @@ import torch
 from rarecot.rendering import render_prompts
 from rarecot.sampling import SamplingParams
 from rarecot.sampling.hf import HfSampler
-from rarecot.training.sync_check import TOLERANCE, Agreement, agreement, explain
+from rarecot.training.rl.sync_check import TOLERANCE, Agreement, agreement, explain
 
 
 @pytest.fixture

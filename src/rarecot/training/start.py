@@ -1,0 +1,44 @@
+"""Where a stage starts from. Light: no torch."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from rarecot import checkpoints
+from rarecot.hub import is_hub_id, model_snapshot
+
+
+def model_folder(request: Any) -> Path | None:
+    """The folder that a stage starts from: `model_name_or_path`, for RL else the newest checkpoint in RUN_DIR/sft.
+    None: from scratch, or there is none. Of a model on the hub, configuration and tokenizer are fetched for it.
+
+    Raises:
+        ConfigError: the hub does not give it.
+    """
+    if name := request.arguments.model_name_or_path:
+        if is_hub_id(name):
+            return model_snapshot(name, request.trainer_value("model_revision"))
+        return checkpoints.resolve(Path(name))
+    return None if request.stage == "sft" else checkpoints.newest(request.run_dir / "sft")
+
+
+def make_start(request: Any, script: Path) -> None:
+    """Train the model that the tiny RL default starts from, where it is not there yet; leaves the process if that fails.
+
+    Args:
+        request: a checked request for RL.
+        script: recipes/sft.py.
+    """
+    if request.start_comes_first and model_folder(request) is None:
+        first = subprocess.run([sys.executable, script])
+        if first.returncode:
+            sys.exit(first.returncode)
+
+
+def missing(name: str) -> list[str]:
+    """The sentence for a start that is not there."""
+    return [
+        f"there is no complete checkpoint at {name}. Run recipes/sft.py with the same run_dir first, or name a folder with a model, or "
+        f"a hub id (organisation/name), with --model_name_or_path."
+    ]
