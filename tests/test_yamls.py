@@ -7,7 +7,7 @@ from conftest import ROOT
 from rarecot.errors import ConfigError
 from rarecot.evaluation.suite import read_suite
 from rarecot.mixtures.spec import MixtureSpec, read_mapping
-from rarecot.training.arguments import parse
+from rarecot.training.request import parse
 
 HIDDEN = {".venv", ".git", "runs"}
 FILES = [

@@ -38,10 +38,13 @@ class Style:
     Args:
         parse: a response → its parts.
         write: steps (may be empty) and answer → a response.
+        exact: answers are strings of symbols, right only where they equal the gold character by character; otherwise they
+            are compared as mathematical objects.
     """
 
     parse: Callable[[str], Parsed]
     write: Callable[[str, str], str]
+    exact: bool = False
 
 
 def _parse_bits(text: str) -> Parsed:
@@ -49,6 +52,18 @@ def _parse_bits(text: str) -> Parsed:
     if not re.fullmatch(r"[01]+", text):
         return Parsed(steps=tuple(text[:-1]), answer=None)
     return Parsed(steps=tuple(text[:-1]), answer=text[-1], well_formed=True)
+
+
+def _parse_digits(text: str) -> Parsed:
+    """Multiplication: partial products joined by `+`, then `#` and the answer; digits alone are a short response."""
+    before, mark, after = text.rpartition("#")
+    is_number = re.fullmatch(r"[0-9]+", after) is not None
+    if not mark and is_number:
+        return Parsed((), text, True)
+    if not mark:
+        return Parsed(tuple(text.split("+")) if "+" in text else (), None)
+    valid = is_number and "#" not in before
+    return Parsed(tuple(before.split("+")) if before else (), after if valid else "", valid)
 
 
 @dataclass(frozen=True)
@@ -168,11 +183,14 @@ def _after_steps(answer: str, steps: str) -> str:
 
 
 STYLES: dict[str, Style] = {
-    "bits": Style(_parse_bits, lambda steps, answer: steps + answer),
+    "bits": Style(_parse_bits, lambda steps, answer: steps + answer, exact=True),
+    "digits": Style(_parse_digits, lambda steps, answer: f"{steps}#{answer}" if steps else answer, exact=True),
     "hashes": Style(_HASHES, lambda steps, answer: _after_steps(f"{HASHES} {answer}", steps)),
     "boxed": Style(_BOXED, lambda steps, answer: _after_steps(f"{BOX}{{{answer}}}", steps)),
     "any": Style(_parse_any, lambda steps, answer: _after_steps(f"The answer is {answer}", steps)),
 }
+
+MARKED = ("hashes", "boxed")  # the styles in which a corpus in words can be written
 
 
 def parse(text: str, style: str) -> Parsed:

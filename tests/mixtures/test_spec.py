@@ -1,7 +1,11 @@
+import dataclasses
+import typing
+
 import pytest
 
 from rarecot.errors import ConfigError
-from rarecot.mixtures.spec import MixtureSpec, coerce
+from rarecot.mixtures.spec import MixtureSpec, coerce, mixture_keys
+from rarecot.tasks import TASKS
 
 GOOD = {"task": "parity", "d": 12, "n": 100, "n_rl": 10, "n_test": 10}
 
@@ -15,6 +19,13 @@ def problems_of(**changes):
 def test_good_mapping_round_trips():
     spec = MixtureSpec.from_mapping(GOOD)
     assert MixtureSpec.from_mapping(spec.to_mapping()) == spec
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_an_option_has_one_type_in_all_tasks(task):
+    hints, keys = typing.get_type_hints(TASKS[task]), mixture_keys()
+    names = [field.name for field in dataclasses.fields(TASKS[task])]
+    assert {name: hints[name] for name in names} == {name: keys[name] for name in names}
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from rarecot.errors import ConfigError, nearest
-from rarecot.parsing import STYLES, last_box, unwrap_boxes, write
+from rarecot.parsing import MARKED, last_box, unwrap_boxes, write
 from rarecot.tasks.base import Loaded
 from rarecot.tasks.sources import SHOWN, Row, read, require
 from rarecot.types import Problems
@@ -62,8 +62,7 @@ class TextCorpus(abc.ABC):
 
     def problems_with_options(self) -> list[str]:
         problems = []
-        styles = [style for style in STYLES if style not in ("bits", "any")]
-        for key, value, known in (("style", self.style, styles), ("chain", self.chain, CHAINS)):
+        for key, value, known in (("style", self.style, MARKED), ("chain", self.chain, CHAINS)):
             if value not in known:
                 problems.append(f"{key} is '{value}'{nearest(value, known)} It must be one of {', '.join(known)}.")
         if not self.source:

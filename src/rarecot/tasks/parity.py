@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from rarecot.tasks.vocabulary import character_tokenizer
+from rarecot.tasks.vocabulary import character_tokenizer, texts
 from rarecot.types import Problems
 
 
@@ -37,7 +37,7 @@ class Parity:
         elif self.leap >= self.d >= 2:
             problems.append(
                 f"leap is {self.leap} with d = {self.d}: no prefix but the answer would be kept, so a long "
-                f"demonstration would equal the short one. Use leap < d."
+                f"demonstration would show no step. Use leap < d."
             )
         if not 0 <= self.chain_noise <= 0.5:
             problems.append(f"chain_noise is {self.chain_noise}: it is a flip probability, between 0 and 0.5.")
@@ -86,6 +86,4 @@ class Parity:
 
 def _strings(bits: np.ndarray) -> list[str]:
     """(n, k) array of 0/1 → n strings of k characters."""
-    n, k = bits.shape
-    ascii_codes = np.ascontiguousarray(bits + ord("0"), dtype=np.uint8)
-    return ascii_codes.view(f"S{k}").reshape(n).astype(str).tolist()
+    return texts(bits + np.uint8(ord("0")))

@@ -1,5 +1,6 @@
-"""A real tokenizer for a small alphabet: one token a character, distinct pad, bos and eos."""
+"""A real tokenizer for a small alphabet: one token a character, distinct pad, bos and eos; and texts in it, many at once."""
 
+import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, processors
 
 PAD, BOS, EOS = "<pad>", "<bos>", "<eos>"
@@ -20,3 +21,10 @@ def character_tokenizer(alphabet: str) -> Tokenizer:
     )
     tokenizer.add_special_tokens([PAD, BOS, EOS])
     return tokenizer
+
+
+def texts(codes: np.ndarray) -> list[str]:
+    """ASCII codes, shape (n, k), dtype uint8 → n strings of k characters."""
+    n, k = codes.shape
+    joined = codes.tobytes().decode("ascii")
+    return [joined[i * k : (i + 1) * k] for i in range(n)]

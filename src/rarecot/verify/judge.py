@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from rarecot.parsing import parse
+from rarecot.parsing import STYLES, parse
 from rarecot.types import Verdict
 from rarecot.verify.compare import at_once, readable_at_once
 from rarecot.verify.pool import Pool, shared
@@ -19,7 +19,7 @@ def verify_all(
     r"""Whether responses answer their problems.
 
     The answer is what the response marks as such (`rarecot.parsing`): the last `#### …` or the last `\boxed{…}`. It is
-    right when it is the same mathematical object as the gold.
+    right when it is the same mathematical object as the gold; in an exact style, only when it is the same string.
 
     Args:
         golds: B gold answers.
@@ -37,7 +37,7 @@ def verify_all(
         answer = parse(response, style).answer
         if answer is None:
             verdicts[i] = "no_answer"
-        elif style == "bits":
+        elif STYLES[style].exact:
             verdicts[i] = "correct" if answer == gold else "wrong"
         elif (decided := at_once(gold, answer)) is not None:
             verdicts[i] = "correct" if decided else "wrong"
