@@ -13,8 +13,7 @@ import yaml
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.evaluation.records import COMPLETIONS, completions_name
-
-RL_STAGES = ("grpo", "star", "reinforce")
+from rarecot.stages import RL_STAGES
 
 # Options that say where a run lies or how it was watched, not what it is. Those of the mixture stand in the manifest.
 _NOT_THE_RUN = (

@@ -30,7 +30,8 @@ def make_start(request: Any, script: Path) -> None:
         request: a checked request for RL.
         script: recipes/sft.py.
     """
-    if request.start_comes_first and model_folder(request) is None:
+    folder = model_folder(request)
+    if request.start_comes_first and (folder is None or checkpoints.steps_left(folder)):
         first = subprocess.run([sys.executable, script])
         if first.returncode:
             sys.exit(first.returncode)

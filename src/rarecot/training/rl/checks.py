@@ -67,7 +67,7 @@ def _common(request: Any) -> list[str]:
     name, folder = request.arguments.model_name_or_path, model_folder(request)
     if folder is None:
         return problems if request.start_comes_first else problems + missing(name or str(request.run_dir / "sft"))
-    if not name and (left := checkpoints.steps_left(folder)):
+    if not name and not request.start_comes_first and (left := checkpoints.steps_left(folder)):
         problems.append(
             f"next-token prediction in {folder.parent} has {left} steps to go: RL would start from a model that is not "
             f"finished. Run recipes/sft.py to its end, or name the checkpoint with --model_name_or_path {folder}."

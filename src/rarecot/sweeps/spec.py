@@ -1,0 +1,303 @@
+"""A sweep's YAML → the runs it stands for.
+
+    shows: one sentence            what the figure will show
+    sweep_dir: runs/threshold
+    stages:
+      ntp:  {recipe: sft, config: base/sft.yaml, set: {d: 25}, grid: {p_cot: [0.1, 0.4], seed: [0, 1, 2]}}
+      grpo: {recipe: grpo, after: ntp, config: base/grpo.yaml, grid: {temperature: [0.7, 1.0]}, checkpoints: {every: 2}}
+    figure: [{plot: final, x: p_cot}]
+
+A stage is a recipe with its YAML, fixed keys (`set`) and swept ones (`grid`), all keys of the recipe, the mixture or TRL. A stage
+`after` another branches off each of its runs, from the last checkpoint or from every k-th, and keeps its mixture and seed.
+"""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rarecot import checkpoints
+from rarecot.errors import ConfigError, nearest
+from rarecot.mixtures.spec import locate, mixture_keys, read_mapping, spec_of_manifest
+from rarecot.stages import STAGES
+
+CHECKPOINT = "checkpoint"  # the swept value of a branch: optimizer steps of what it branched off from
+_KEYS = ("name", "shows", "paper", "cost", "sweep_dir", "stages", "figure")
+_STAGE_KEYS = ("recipe", "config", "after", "from", "set", "grid", "checkpoints")
+
+
+@dataclass(frozen=True)
+class StageSpec:
+    """One stage of a sweep.
+
+    Args:
+        name: in the YAML.
+        recipe: sft, grpo, star or reinforce.
+        config: its YAML.
+        after: the stage whose runs it goes on from; empty: none.
+        start: a run directory outside the sweep that it goes on from; None: none.
+        fixed: key → value, the same in all its runs.
+        grid: axis → label → the keys that it sets.
+        every: branch off every k-th checkpoint; 0: the last one only.
+    """
+
+    name: str
+    recipe: str
+    config: Path
+    after: str = ""
+    start: Path | None = None
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    grid: Mapping[str, list[tuple[Any, dict[str, Any]]]] = field(default_factory=dict)
+    every: int = 0
+
+    def points(self) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """The points of its grid: axis → label, and the keys that they set."""
+        for combination in itertools.product(*self.grid.values()):
+            labels = {axis: label for axis, (label, _) in zip(self.grid, combination, strict=True)}
+            yield labels, {key: value for _, keys in combination for key, value in keys.items()}
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One run of a sweep.
+
+    Args:
+        id: its place in the list.
+        stage: of the sweep.
+        recipe: that makes it.
+        config: the recipe's YAML.
+        run_dir: inside the sweep's directory.
+        values: swept axis → label, those of the run that it goes on from included.
+        keys: what is set beside the YAML.
+        after: id of the run that it goes on from; None: it starts by itself.
+        starts_from: the checkpoint that it starts from, inside the sweep's directory or absolute; None: what its run_dir holds.
+    """
+
+    id: int
+    stage: str
+    recipe: str
+    config: Path
+    run_dir: Path
+    values: dict[str, Any]
+    keys: dict[str, Any]
+    after: int | None = None
+    starts_from: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """For people, and for file names."""
+        return f"{self.stage} {label(self.values)}".strip()
+
+    def mapping(self, sweep_dir: Path) -> dict[str, Any]:
+        """Its own keys, with where it lies and what it starts from."""
+        start = {"model_name_or_path": str(sweep_dir / self.starts_from)} if self.starts_from is not None else {}
+        return {**self.keys, **start, "run_dir": str(sweep_dir / self.run_dir)}
+
+    def words(self, sweep_dir: Path) -> dict[str, list[str]]:
+        """The same, as the words of a command line."""
+        return {key: _words(value) for key, value in self.mapping(sweep_dir).items()}
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as its YAML describes it.
+
+    Args:
+        about: name, shows, paper, cost.
+        dir: where its runs go.
+        figure: the panels of its report.
+        runs: a run always stands behind the one that it goes on from.
+    """
+
+    about: dict[str, Any]
+    dir: Path
+    figure: list[dict[str, Any]]
+    runs: list[PlannedRun]
+
+    @property
+    def swept(self) -> set[str]:
+        """The axes that are swept."""
+        return {axis for run in self.runs for axis in run.values}
+
+    def family(self, root: int) -> list[PlannedRun]:
+        """The root-th of the runs that start by themselves, and all that go on from it, in order."""
+        roots = [run for run in self.runs if run.after is None]
+        members = {roots[root].id}
+        for run in self.runs:
+            if run.after in members:
+                members.add(run.id)
+        return [run for run in self.runs if run.id in members]
+
+
+def read_sweep(path: Path, sweep_dir: Path | None = None, start: Path | None = None) -> Sweep:
+    """Read a sweep's YAML.
+
+    Args:
+        path: the YAML.
+        sweep_dir: instead of the YAML's.
+        start: a run directory that stages without `after` go on from; the first stage must then be none of its own.
+
+    Raises:
+        ConfigError: unknown keys, recipes, stages; grids that are none; a run to branch off that is not there; all at once.
+    """
+    values = read_mapping(path)
+    problems = [f"{path}: '{key}' is no key of a sweep{nearest(key, _KEYS)}" for key in values if key not in _KEYS]
+    stages = values.get("stages")
+    if not isinstance(stages, dict) or not stages:
+        raise ConfigError(
+            [*problems, f"{path} has no stages. Add `stages:` with at least one (see recipes/experiments/)."]
+        )
+    specs = []
+    for name, entry in _from(stages, start).items():
+        spec, found = _stage(str(name), entry, [s.name for s in specs], path)
+        problems += [f"{path}: stage {name}: {text}" for text in found]
+        specs += [spec] if spec is not None else []
+    if problems:
+        raise ConfigError(problems)
+    about = {"name": values.get("name", path.stem)} | {k: values.get(k, "") for k in ("shows", "paper", "cost")}
+    folder = sweep_dir or Path(values.get("sweep_dir", f"runs/{path.stem}"))
+    return Sweep(about, folder, values.get("figure") or [], _runs(specs))
+
+
+def _from(stages: dict[str, Any], start: Path | None) -> dict[str, Any]:
+    """The stages, where the NTP stage is replaced by a run that is there already."""
+    if start is None:
+        return stages
+    trained = [name for name, entry in stages.items() if isinstance(entry, dict) and entry.get("recipe") == "sft"]
+    return {
+        name: {
+            **{k: v for k, v in entry.items() if k != "after"},
+            **({"from": str(start)} if entry.get("after") in (None, *trained) else {}),
+        }
+        if isinstance(entry, dict)
+        else entry
+        for name, entry in stages.items()
+        if name not in trained
+    }
+
+
+def label(values: Mapping[str, Any]) -> str:
+    """Axes and labels as one word: `p_cot=0.25,seed=0`."""
+    return ",".join(f"{axis}={'+'.join(_words(value))}" for axis, value in values.items()).replace("/", "_")
+
+
+def _stage(name: str, entry: Any, before: list[str], path: Path) -> tuple[StageSpec | None, list[str]]:
+    if not isinstance(entry, dict):
+        return None, ["must hold `recipe:` and `config:`."]
+    problems = [f"'{key}' is no key of a stage{nearest(key, _STAGE_KEYS)}" for key in entry if key not in _STAGE_KEYS]
+    recipe, after = entry.get("recipe", ""), entry.get("after", "")
+    if recipe not in STAGES:
+        problems.append(f"recipe is '{recipe}'{nearest(str(recipe), STAGES)} It must be one of {', '.join(STAGES)}.")
+    if after and after not in before:
+        known = f"It must be one of {', '.join(before)}." if before else "There is none before it."
+        problems.append(f"after is '{after}', which is no stage before it{nearest(after, before)} {known}")
+    config = path.parent / str(entry.get("config", ""))
+    if not config.is_file():
+        problems.append(f"there is no config {config}. Name a recipe's YAML, relative to the sweep's.")
+    start = locate(str(entry["from"]), path) if "from" in entry else None
+    if start is not None and after:
+        problems.append("has both `after` and `from`: it can go on from one of them only.")
+    if start is not None and not checkpoints.complete(start / "sft"):
+        problems.append(
+            f"from is {entry['from']}, which has no complete checkpoint in {start / 'sft'}. Train there first."
+        )
+    grid, found = _grid(entry.get("grid") or {})
+    problems += found
+    every = (entry.get("checkpoints") or {}).get("every", 0)
+    if "checkpoints" in entry and (not isinstance(every, int) or every < 1):
+        problems.append("checkpoints must be `{every: k}` with k = 1 or more: it branches off every k-th checkpoint.")
+    if "checkpoints" in entry and not after and start is None:
+        problems.append("checkpoints says where to branch off, but there is neither `after` nor `from`.")
+    if problems:
+        return None, problems
+    return StageSpec(name, recipe, config, after, start, entry.get("set") or {}, grid, every), []
+
+
+def _grid(entry: Any) -> tuple[dict[str, list[tuple[Any, dict[str, Any]]]], list[str]]:
+    """Axis → (label, keys): of an axis that is a key, its values; of one that sets several keys, `label: {key: value}`."""
+    if not isinstance(entry, dict):
+        return {}, ["grid must hold `key: [values]` lines."]
+    grid, problems = {}, []
+    for axis, values in entry.items():
+        if isinstance(values, list) and values:
+            grid[axis] = [(value, {axis: value}) for value in values]
+        elif isinstance(values, dict) and values and all(isinstance(keys, dict) for keys in values.values()):
+            grid[axis] = list(values.items())
+        else:
+            problems.append(f"grid: {axis} must be a list of values, or labels with the keys that they set.")
+    return grid, problems
+
+
+def _runs(specs: list[StageSpec]) -> list[PlannedRun]:
+    runs: list[PlannedRun] = []
+    children = [spec.after for spec in specs]
+    for spec in specs:
+        alone = children.count(spec.after) == 1 and not spec.grid and not spec.every
+        for before in [run for run in runs if run.stage == spec.after] if spec.after else [None]:
+            for labels, keys in spec.points():
+                for step, start in _starts(spec, before):
+                    values = {**(before.values if before else {}), **labels, **({CHECKPOINT: step} if step else {})}
+                    shared = before is not None and alone  # it goes on in the same run directory
+                    run_dir = before.run_dir if shared else Path(spec.name) / (label(values) or "run")
+                    inherited = _inherited(spec, before)
+                    runs.append(
+                        PlannedRun(
+                            id=len(runs),
+                            stage=spec.name,
+                            recipe=spec.recipe,
+                            config=spec.config,
+                            run_dir=run_dir,
+                            values=values,
+                            keys={**inherited, **spec.fixed, **keys},
+                            after=before.id if before else None,
+                            starts_from=None if shared and before.recipe == "sft" else start,
+                        )
+                    )
+    return runs
+
+
+def _inherited(spec: StageSpec, before: PlannedRun | None) -> dict[str, Any]:
+    """Mixture and seed of what a stage goes on from: the same problems, and the share that its model was trained on."""
+    ours = {*mixture_keys(), "mixture"}
+    if before is not None:
+        return {k: v for k, v in {**read_mapping(before.config), **before.keys}.items() if k in ours}
+    if spec.start is not None:
+        known = spec_of_manifest(spec.start).to_mapping()
+        return {k: v for k, v in known.items() if k != "n" or v}
+    return {}
+
+
+def _starts(spec: StageSpec, before: PlannedRun | None) -> list[tuple[int, Path | None]]:
+    """(step, checkpoint) that a stage starts from: the last (step 0), or every k-th."""
+    if before is None and spec.start is None:
+        return [(0, None)]
+    if before is None:
+        found = checkpoints.complete(spec.start.resolve() / "sft")
+        return (
+            [(checkpoints.step_of(f), f) for f in found[spec.every - 1 :: spec.every]]
+            if spec.every
+            else [(0, found[-1])]
+        )
+    folder = before.run_dir / before.recipe
+    if not spec.every:
+        return [(0, folder)]
+    asked = {**read_mapping(before.config), **before.keys}
+    if not {"max_steps", "save_steps"} <= set(asked):
+        raise ConfigError(
+            [
+                f"stage {spec.name} branches off every {spec.every}-th checkpoint of {before.stage}, whose config does not say both max_steps "
+                f"and save_steps. Set them."
+            ]
+        )
+    last, apart = int(asked["max_steps"]), int(asked["save_steps"])
+    steps = sorted({*range(apart, last + 1, apart), last})
+    return [(step, folder / f"checkpoint-{step}") for step in steps[spec.every - 1 :: spec.every]]
+
+
+def _words(value: Any) -> list[str]:
+    if isinstance(value, list):
+        return [word for item in value for word in _words(item)]
+    if isinstance(value, bool):
+        return [str(value).lower()]
+    return ["null" if value is None else str(value)]
