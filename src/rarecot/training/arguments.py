@@ -52,6 +52,10 @@ class SftArguments(RunArguments):
     num_heads: int = _option(4, "attention heads of a model from scratch")
     intermediate_size: int = _option(512, "width of the MLP of a model from scratch")
     max_positions: int = _option(0, "positions of a model from scratch, in tokens; 0: what prompt + long chain need")
+    tokenizer_name_or_path: str = _option(
+        "",
+        "folder or hub id whose tokenizer a model from scratch gets; needed for a corpus, whose words have no vocabulary of their own",
+    )
     tie_embeddings: bool = _option(False, "share input and output embeddings of a model from scratch")
 
 

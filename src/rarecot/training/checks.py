@@ -9,7 +9,7 @@ from rarecot.hub import is_hub_id
 from rarecot.tasks import Generated
 from rarecot.tasks.sources import missing_source, sources_of
 from rarecot.training.rl import checks as rl
-from rarecot.training.start import missing, model_folder
+from rarecot.training.start import missing, model_folder, tokenizer_folder
 
 
 def check(request: Any) -> list[str]:
@@ -90,11 +90,21 @@ def _sft(request: Any) -> list[str]:
         return problems + (
             checkpoints.misfits(folder, request.spec.to_mapping(), request.spec.task) if folder else missing(name)
         )
-    if not is_generated:
+    named = arguments.tokenizer_name_or_path
+    if not is_generated and not named:
         problems.append(
-            "a corpus in words needs a model that has seen words: set model_name_or_path to a folder or a hub id. (Models from "
-            "scratch have the vocabulary of a generated task.)"
+            "a corpus in words needs a model that has seen words: set model_name_or_path to a folder or a hub id. (Or, for a model from "
+            "scratch, tokenizer_name_or_path: without it such a model has the vocabulary of a generated task.)"
         )
+    if is_generated and named:
+        problems.append(
+            "tokenizer_name_or_path is set, but a generated task has a vocabulary of its own. Leave it out."
+        )
+    if named:
+        try:
+            tokenizer_folder(request)
+        except ConfigError as error:
+            problems += error.problems
     for key in ("num_layers", "hidden_size", "num_heads", "intermediate_size"):
         if getattr(arguments, key) < 1:
             problems.append(f"{key} is {getattr(arguments, key)}: it must be 1 or more.")

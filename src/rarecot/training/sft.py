@@ -13,6 +13,7 @@ from trl import ModelConfig, SFTTrainer
 
 from rarecot.mixtures.build import Mixture
 from rarecot.rendering import render_demonstrations
+from rarecot.tasks import Generated
 from rarecot.training.models import base_name, from_scratch, pretrained
 from rarecot.training.request import Request
 from rarecot.training.start import model_folder
@@ -24,8 +25,9 @@ def make_model(request: Request, options: ModelConfig, text: Text) -> tuple[Any,
     set_seed(request.seed)  # TRL seeds after it was handed a model, too late for what is initialised here
     if folder := model_folder(request):
         return pretrained(folder, base_name(request, folder), options)
-    task = request.spec.task
-    positions = request.arguments.max_positions or task.prompt_tokens + task.long_tokens
+    positions = request.arguments.max_positions or text.lengths.prompt + max(text.lengths.long, text.max_new_tokens)
+    if not isinstance(request.spec.task, Generated):
+        positions = max(positions, 1024)  # what is shown may be longer than what was measured
     return from_scratch(request.arguments, text.tokenizer, positions), None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints
+from rarecot.errors import ConfigError
 from rarecot.hub import is_hub_id, model_snapshot
 
 
@@ -21,6 +22,23 @@ def model_folder(request: Any) -> Path | None:
             return model_snapshot(name, request.trainer_value("model_revision"))
         return checkpoints.resolve(Path(name))
     return None if request.stage == "sft" else checkpoints.newest(request.run_dir / "sft")
+
+
+def tokenizer_folder(request: Any) -> Path | None:
+    """The folder of the tokenizer that a model from scratch gets; None: its task's own.
+
+    Raises:
+        ConfigError: the hub does not give it, or the folder has none.
+    """
+    name = getattr(request.arguments, "tokenizer_name_or_path", "")
+    if not name:
+        return None
+    folder = model_snapshot(name) if is_hub_id(name) else Path(name)
+    if not (folder / "tokenizer.json").is_file():
+        raise ConfigError(
+            [f"tokenizer_name_or_path is {name}, which holds no tokenizer.json. Name a folder with one, or a hub id."]
+        )
+    return folder
 
 
 def make_start(request: Any, script: Path) -> None:

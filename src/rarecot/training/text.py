@@ -22,7 +22,7 @@ from rarecot.rendering import (
 )
 from rarecot.tasks import Generated
 from rarecot.training.run import Run
-from rarecot.training.start import model_folder
+from rarecot.training.start import model_folder, tokenizer_folder
 
 TOO_LONG = 0.01  # share of long demonstrations that a cap on responses may cut off without being asked
 
@@ -82,7 +82,9 @@ def text_of(run: Run, config: Any) -> Text:
     """
     arguments, task, folder = run.request.arguments, run.request.spec.task, model_folder(run.request)
     if folder is None:
-        tokenizer, stamp = as_transformers_tokenizer(task.tokenizer()), {}
+        words = tokenizer_folder(run.request)
+        tokenizer = load_tokenizer(words) if words else as_transformers_tokenizer(task.tokenizer())
+        stamp = {}
     else:
         tokenizer, stamp = load_tokenizer(folder), checkpoints.read_stamp(folder) or {}
     template, problems = _template(arguments, isinstance(task, Generated), tokenizer, stamp, folder)
@@ -151,7 +153,7 @@ def _special_tokens(run: Run, tokenizer: Any) -> list[str]:
     return found
 
 
-def _lengths(run: Run, config: Any, text: Text, folder: Path) -> list[str]:
+def _lengths(run: Run, config: Any, text: Text, folder: Path | None) -> list[str]:
     """Prompts and demonstrations of a corpus that do not fit what they are given."""
     arguments, lengths, problems = run.request.arguments, text.lengths, []
     if lengths.prompt > arguments.max_prompt_tokens:
@@ -159,7 +161,7 @@ def _lengths(run: Run, config: Any, text: Text, folder: Path) -> list[str]:
             f"the longest prompt has {lengths.prompt} tokens, more than max_prompt_tokens {arguments.max_prompt_tokens}, for which memory is "
             f"planned. Raise it to {lengths.prompt}."
         )
-    positions = checkpoints.positions_of(folder)
+    positions = checkpoints.positions_of(folder) if folder else arguments.max_positions or None
     cap = text.max_new_tokens
     if run.request.stage == "sft":
         fixed = run.mixture.fixed
