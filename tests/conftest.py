@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -105,6 +106,47 @@ def tiny_model(tokenizer):
         eos_token_id=tokenizer.eos_token_id,
     )
     return LlamaForCausalLM(config)
+
+
+@pytest.fixture(scope="session")
+def learned(tokenizer, tmp_path_factory):
+    """A complete NTP checkpoint for 7 bits, by a plain loop of seconds: it writes both kinds of responses, and some are right."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from rarecot.checkpoints import stamp
+    from rarecot.rendering import render_demonstrations
+    from rarecot.tasks import Parity
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    model = LlamaForCausalLM(config)
+    problems = Parity(7).draw(64, np.random.default_rng(0))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for step in range(60):
+        shown = problems.long if step % 2 else problems.short
+        rows = render_demonstrations(tokenizer, problems.prompt, shown)
+        loss = model(torch.tensor(rows["input_ids"]), labels=torch.tensor(rows["labels"])).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    folder = tmp_path_factory.mktemp("learned") / "checkpoint-10"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    (folder / "trainer_state.json").write_text('{"global_step": 10, "max_steps": 10}')
+    stamp(folder, {"task": {"task": "parity", "d": 7, "leap": 1, "chain_noise": 0.0}, "p_cot": 0.5})
+    return folder
 
 
 def run_command(

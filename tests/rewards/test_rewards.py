@@ -72,3 +72,31 @@ def test_observer_sees_weighted_totals_once():
             reward(**call)
     assert [kw["rewards"] for kw in seen] == [[1.5, 1.0, 0.0]] * 2
     assert seen[0]["answer"] == [GOLD] * 3
+
+
+def test_a_noisy_verifier_errs_at_its_rates_and_always_the_same():
+    from rarecot.rewards import noisy
+
+    n = 4000
+    columns = {
+        "completions": ["0"] * n + ["1"] * n,
+        "answer": ["0"] * 2 * n,
+        "problem_id": [f"p{i}" for i in range(2 * n)],
+    }
+    erring = noisy(REWARDS["answer"], false_positive_rate=0.2, false_negative_rate=0.1, seed=0)
+    values = erring(**columns)
+    assert abs(sum(values[:n]) / n - 0.9) < 0.02
+    assert abs(sum(values[n:]) / n - 0.2) < 0.025
+    assert erring(**columns) == values
+    assert noisy(REWARDS["answer"], 0.2, 0.1, seed=1)(**columns) != values
+    assert noisy(REWARDS["answer"], 0.0, 0.0, seed=0)(**columns) == [1.0] * n + [0.0] * n
+    unscored = noisy(lambda completions, **_: [None] * len(completions), 1.0, 1.0, seed=0)
+    assert unscored(completions=["0"], problem_id=["p"]) == [None]
+
+
+def test_a_noisy_verifier_does_not_reward_what_did_not_end():
+    from rarecot.rewards import noisy
+
+    (bound,) = bind([noisy(REWARDS["answer"], 1.0, 0.0, seed=0)], [EOS], [PAD, BOS, EOS])
+    call = {"answer": ["0", "0"], "problem_id": ["a", "b"], "completions": ["1", "1"]}
+    assert bound(completion_ids=[[4, EOS], [4]], **call) == [1.0, 0.0]

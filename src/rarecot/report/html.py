@@ -85,12 +85,12 @@ def table(runs: Sequence[RunData]) -> list[dict[str, str]]:
                     "run": run.label,
                     "stage": STAGE_NAMES[stage],
                     "sequences": f"{greedy['sequences_seen']:,}".replace(",", " "),
-                    "greedy": _percent(greedy, "accuracy"),
+                    "greedy": percent(greedy, "accuracy"),
                     "median": f"{greedy['length_median']:g}",
-                    "long_share": _percent(sampled, "long_share"),
-                    "accuracy_long": _percent(sampled, "accuracy_long"),
-                    "accuracy_short": _percent(sampled, "accuracy_short"),
-                    "truncated": _percent(sampled, "truncated_share"),
+                    "long_share": percent(sampled, "long_share"),
+                    "accuracy_long": percent(sampled, "accuracy_long"),
+                    "accuracy_short": percent(sampled, "accuracy_short"),
+                    "truncated": percent(sampled, "truncated_share"),
                 }
             )
     return rows
@@ -98,12 +98,23 @@ def table(runs: Sequence[RunData]) -> list[dict[str, str]]:
 
 def text_table(runs: Sequence[RunData]) -> str:
     """The same table for a terminal."""
-    rows = [dict(COLUMNS), *table(runs)]
-    widths = {key: max(len(row[key]) for row in rows) for key, _ in COLUMNS}
-    return "\n".join("  ".join(row[key].ljust(widths[key]) for key, _ in COLUMNS) for row in rows)
+    return aligned(COLUMNS, table(runs))
 
 
-def _percent(record: Record, field: str) -> str:
+def aligned(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, str]]) -> str:
+    """Rows under their headings, for a terminal.
+
+    Args:
+        columns: (key, heading) of each column.
+        rows: key → text.
+    """
+    lines = [dict(columns), *rows]
+    widths = {key: max(len(line[key]) for line in lines) for key, _ in columns}
+    return "\n".join("  ".join(line[key].ljust(widths[key]) for key, _ in columns).rstrip() for line in lines)
+
+
+def percent(record: Record, field: str) -> str:
+    """A share with its 95 % interval; a dash where it is undefined."""
     value = record.get(field)
     if value is None:
         return "–"
