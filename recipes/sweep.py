@@ -45,7 +45,8 @@ def main() -> None:
         for run in sweep.runs:
             print(f"{'done' if plan.is_done(run, sweep.dir) else 'to do':6} {run.name}")
         return
-    plan.write(sweep)
+    if args.task is None or not (sweep.dir / plan.FILE).is_file():  # tasks of an array find it written
+        plan.write(sweep)
     if args.slurm:
         again = ["--config", str(args.config.resolve()), "--sweep_dir", str(sweep.dir)]
         again += ["--from", str(args.start.resolve())] if args.start else []
