@@ -1,7 +1,8 @@
-"""Figures and a page from one run, or from several (seeds, controls, a sweep).
+"""Figures and a page from one run, from several (seeds, controls), or from a sweep.
 
 python eval/report.py runs/parity-headline
 python eval/report.py runs/headline-seed0 runs/headline-seed1 runs/headline-seed2 --out runs/headline-report
+python eval/report.py sweeps/threshold                      a folder with a sweep.json
 """
 
 import argparse
@@ -12,21 +13,47 @@ from rarecot.errors import ConfigError, exit_with
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="run directories")
-    parser.add_argument("--out", type=Path, help="folder for report.html and figures/ (default: the run itself)")
+    parser.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="run directories, or one sweep's")
+    parser.add_argument(
+        "--out", type=Path, help="folder for report.html and figures/ (default: the run or sweep itself)"
+    )
     args = parser.parse_args()
+    from rarecot.report.sweep_data import is_sweep
+
+    sweeps = [folder for folder in args.runs if is_sweep(folder)]
+    if sweeps and len(args.runs) > 1:
+        raise ConfigError([f"{sweeps[0]} is a sweep, and a report is over one sweep or over runs. Name it alone."])
     if len(args.runs) > 1 and args.out is None:
         raise ConfigError(["a report over several runs belongs to none of them: say where it goes with --out FOLDER."])
+    out = args.out or args.runs[0]
+    report = report_sweep if sweeps else report_runs
+    table, pictures = report(args.runs, out)
+    print(table)
+    print("\n" + "   ".join(str(path) for path in (out / "report.html", *pictures)))
 
+
+def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
+    """Write the report over runs; its table, and its overview."""
     from rarecot.report import figures, html
     from rarecot.report.data import read_run
 
-    runs = [read_run(folder) for folder in args.runs]
-    out = args.out or args.runs[0]
+    runs = [read_run(folder) for folder in folders]
     pictures = figures.save_all(runs, out / "figures")
     html.write(runs, pictures, out / "report.html")
-    print(html.text_table(runs))
-    print(f"\n{out / 'report.html'}   {pictures['overview']}")
+    return html.text_table(runs), [pictures["overview"]]
+
+
+def report_sweep(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
+    """Write the report over a sweep; its table, and its overview if its figure has panels."""
+    from rarecot.report import sweep_figures, sweep_html
+    from rarecot.report.sweep_data import read_sweep
+
+    sweep = read_sweep(folders[0])
+    pictures = sweep_figures.save_all(sweep, out / "figures")
+    sweep_html.write(sweep, pictures, out / "report.html")
+    captions = [f"{name}: {caption}" for name, (_, caption) in pictures.items() if name != "overview"]
+    overview = [path for name, (path, _) in pictures.items() if name == "overview"]
+    return "\n".join([sweep_html.text_table(sweep), "", *captions]), overview
 
 
 if __name__ == "__main__":
