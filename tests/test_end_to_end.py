@@ -80,6 +80,55 @@ def test_checkpoint_loads_as_any_other_model(run_dir):
     assert out.shape[0] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["reinforce", "star"])
+def test_other_algorithms_share_records_and_report(run_dir, tmp_path, recipe):
+    """From the same NTP checkpoint, in a directory of their own; evaluated and reported like GRPO."""
+    config = ROOT / "recipes/parity/tiny" / f"{recipe}.yaml"
+    words = ("--run_dir", tmp_path / "run", "--model_name_or_path", run_dir / "sft")
+    result = run_command("python", ROOT / "recipes" / f"{recipe}.py", "--config", config, *words)
+    assert result.returncode == 0, result.stderr
+    assert "Warning" not in result.stderr
+    made = records.read(tmp_path / "run")
+    assert {r["stage"] for r in made} == {recipe}
+    rollouts = [r for r in made if r["split"] == "rollouts"]
+    assert [r["round"] for r in rollouts] == list(range(4 if recipe == "reinforce" else 3))
+    assert all(r["loss_normalisation"] for r in made)
+    again = run_command("python", ROOT / "recipes" / f"{recipe}.py", "--config", config, *words)
+    assert "is this stage's last; nothing to do" in again.stdout
+    (tmp_path / "suite.yaml").write_text("n: 16\ntemperatures: [0.5]\n")
+    evaluated = run_command(
+        "python", ROOT / "eval/run.py", "--run", tmp_path / "run", "--suite", tmp_path / "suite.yaml"
+    )
+    assert evaluated.returncode == 0, evaluated.stderr
+    assert len(evaluated.stdout.splitlines()) == len(list((tmp_path / "run" / recipe).glob("checkpoint-*")))
+    report = run_command("python", ROOT / "eval/report.py", tmp_path / "run")
+    assert report.returncode == 0, report.stderr
+    assert {"reinforce": "REINFORCE", "star": "STaR"}[recipe] in report.stdout
+
+
+@pytest.mark.slow
+def test_star_on_two_processes_samples_every_prompt_once(run_dir, tmp_path):
+    import pyarrow.parquet as pq
+
+    words = (
+        "--run_dir",
+        tmp_path / "run",
+        "--model_name_or_path",
+        run_dir / "sft",
+        "--per_device_train_batch_size",
+        "4",
+    )
+    launch = ("torchrun", "--nproc_per_node", "2", "--master_port", "29731", ROOT / "recipes/star.py")
+    result = run_command(*launch, *words, ACCELERATE_USE_CPU="true", OMP_NUM_THREADS="1")
+    assert result.returncode == 0, result.stderr
+    made = records.read(tmp_path / "run")
+    assert len((tmp_path / "run/records.jsonl").read_text().splitlines()) == len(made) == 3 + 2 * 4
+    for number, record in enumerate((r for r in made if r["split"] == "rollouts"), 1):
+        rows = pq.read_table(tmp_path / f"run/star/round-{number:03d}/samples.parquet").to_pylist()
+        assert len({row["problem_id"] for row in rows}) == len(rows) == record["n"] == 16
+
+
 def test_a_finished_run_is_not_trained_again(run_dir):
     before = (run_dir / "records.jsonl").read_bytes()
     config = ROOT / "recipes/parity/tiny/sft.yaml"

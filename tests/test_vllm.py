@@ -50,6 +50,26 @@ def long_shares(run):
     return [r["long_share"] for r in records.read(run) if r["split"] == "rollouts"]
 
 
+def test_star_samples_each_round_from_the_last_rounds_weights(trained, tmp_path):
+    """Round by round, vLLM's greedy evaluation is that of transformers on the checkpoints that STaR left."""
+    words = ("--run_dir", tmp_path / "run", "--model_name_or_path", trained / "sft", "--learning_rate", "1e-2")
+    command = ("python", ROOT / "recipes/star.py", "--config", TINY / "star.yaml", *words, "--use_vllm", "true")
+    result = run_command(*command)
+    assert result.returncode == 0, result.stderr
+    run = tmp_path / "run"
+    during = [r for r in records.read(run) if (r["decoding"], r["split"]) == ("greedy", "test") and r["round"] > 0]
+    assert {r["sampler"] for r in during} == {"vllm float32"}
+    (run / "records.jsonl").unlink()
+    (tmp_path / "suite.yaml").write_text("n: 16\ntemperatures: [0]\n")
+    suite = ("--suite", tmp_path / "suite.yaml", "--backend", "transformers")
+    result = run_command("python", ROOT / "eval/run.py", "--run", run, *suite)
+    assert result.returncode == 0, result.stderr
+    after = records.read(run)
+    measured = ("step", "accuracy", "length_mean", "long_share", "truncated_share")
+    assert [[r[key] for key in measured] for r in after] == [[r[key] for key in measured] for r in during]
+    assert len(after) == 3
+
+
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_colocated_rollouts_come_from_the_trained_weights(trained, tmp_path, dtype):
     run = copy_of(trained, tmp_path)

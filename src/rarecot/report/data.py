@@ -86,8 +86,8 @@ class RunData:
 
     @property
     def rl_stage(self) -> str | None:
-        """The RL stage of the run, if one was recorded."""
-        return next((stage for stage in RL_STAGES if any(r["stage"] == stage for r in self.records)), None)
+        """The RL stage that the figures show: of several in one directory, the last one recorded; None: there was none."""
+        return next((r["stage"] for r in reversed(self.records) if r["stage"] in RL_STAGES), None)
 
     def series(self, stage: str, decoding: str, split: str = "test") -> list[Record]:
         """The evaluations of one kind, by step; at one step the largest. Sampled ones on the test split are those at
