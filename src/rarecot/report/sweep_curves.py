@@ -122,12 +122,13 @@ class Crossing:
 
 
 def curve_crossing(curve: Sequence[Point]) -> Crossing:
-    """The measured threshold of a curve over p_cot, with the range over its seeds."""
+    """The measured threshold of a curve over p_cot, with the range over its seeds: those measured at every place, since a
+    gap next to the crossing would move it."""
     by_seed: dict[Hashable, list[tuple[float, float]]] = defaultdict(list)
     for p in curve:
         for seed, value in zip(p.seeds, p.values, strict=True):
             by_seed[seed].append((float(p.x), value))
-    single = [x for points in by_seed.values() if (x := crossing(points)) is not None]
+    single = [x for points in by_seed.values() if len(points) == len(curve) and (x := crossing(points)) is not None]
     return Crossing(crossing([(float(p.x), p.mean) for p in curve]), tuple(single), len(by_seed))
 
 

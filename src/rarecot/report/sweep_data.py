@@ -218,9 +218,9 @@ def read_sweep(folder: Path) -> SweepData:
     if not any(run.data for run in runs):
         raise ConfigError([f"none of the {len(runs)} runs of {folder} has records: run the sweep first."])
     panels = [Panel.of(entry) for entry in said["figure"]]
-    return SweepData(
-        folder, said["name"], said.get("shows", ""), said.get("paper", ""), said.get("cost", {}), panels, runs
-    )
+    cost = said.get("cost") or {}
+    cost = cost if isinstance(cost, dict) else {"": str(cost)}
+    return SweepData(folder, said["name"], said.get("shows", ""), said.get("paper", ""), cost, panels, runs)
 
 
 def _read_or_none(folder: Path) -> RunData | None:

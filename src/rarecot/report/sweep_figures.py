@@ -9,7 +9,8 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
+from matplotlib.container import Container
+from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
 from rarecot.report.data import Record
 from rarecot.report.figures import GREEDY, SAMPLED, STYLE, guess_rate
@@ -112,9 +113,10 @@ def _colours(groups: Sequence[tuple[Hashable, ...]], panel: Panel) -> list[Any]:
 
 
 def _legend(figure: Any, axes: Axes) -> None:
-    """Under the axes, where it hides nothing."""
-    handles, names = axes.get_legend_handles_labels()
-    if handles:
+    """Under the axes, where it hides nothing; what was measured before what was predicted."""
+    entries = sorted(zip(*axes.get_legend_handles_labels(), strict=True), key=lambda e: not isinstance(e[0], Container))
+    if entries:
+        handles, names = zip(*entries, strict=True)
         columns = max(1, min(len(names), 3, 78 // (max(len(name) for name in names) + 6)))
         figure.legend(handles, names, loc="outside lower center", ncols=columns, fontsize=9)
 
@@ -179,8 +181,10 @@ def _course(axes: Axes, panel: Panel, groups: Any, names: Any, colours: Sequence
     if panel.log_x:
         places = [p.x for curve in curves for p in curve.points]
         _log(axes, places)
-    elif panel.x in ("round", "step"):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    elif panel.x == "sequences_seen":
+        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
     draw(axes, panel, [run for curve in curves for run in curve.runs], curves)
     return [p for curve in curves for p in curve.points]
 
@@ -221,6 +225,7 @@ def _value_axis(axes: Axes, panel: Panel) -> None:
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     elif panel.field.startswith(("length", "seconds")):
         axes.set_ylim(bottom=0)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=8, steps=[1, 2, 5, 10]))
 
 
 def _number_axis(axes: Axes, panel: Panel, places: Sequence[float]) -> None:
@@ -240,7 +245,8 @@ def _log(axes: Axes, places: Sequence[float]) -> None:
     if min(places, default=1) > 0:
         axes.set_xscale("log")
     elif positive:
-        axes.set_xscale("symlog", linthresh=min(positive))
+        axes.set_xscale("symlog", linthresh=min(positive), linscale=0.5)
+        axes.set_xlim(min(places) - 0.2 * min(positive), 1.2 * max(positive))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: text(float(x))))
 
 

@@ -89,7 +89,7 @@ def _length_penalty(axes: Axes, panel: Panel, guess: float, curves: Sequence[Cur
         return
     for d in sorted({run.data.manifest["d"] for curve in curves for run in curve.runs} - {1}):
         price = (1 - guess) / (d - 1)
-        _line(axes, price, f"short pays more from c = (1 − g)/(d − 1) = {price:.3g} (d = {d})")
+        _line(axes, price, f"short pays more from c = (1 − g)/(d − 1) = {price:.3g} (d = {d})", style="-.")
 
 
 def _star(axes: Axes, panel: Panel, guess: float, curves: Sequence[Curve]) -> None:
