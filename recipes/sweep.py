@@ -37,7 +37,7 @@ def main() -> None:
     if options and not args.slurm:
         raise ConfigError([f"cannot read '{' '.join(options)}': only sbatch takes further options (--slurm)."])
     sweep = read_sweep(args.config, args.sweep_dir, args.start)
-    plan.check(sweep)
+    entries = plan.check(sweep)
     roots = sum(run.after is None for run in sweep.runs)
     if args.task is not None and not 0 <= args.task < roots:
         raise ConfigError([f"--task is {args.task}, but the sweep has the tasks 0 to {roots - 1}."])
@@ -46,7 +46,7 @@ def main() -> None:
             print(f"{'done' if plan.is_done(run, sweep.dir) else 'to do':6} {run.name}")
         return
     if args.task is None or not (sweep.dir / plan.FILE).is_file():  # tasks of an array find it written
-        plan.write(sweep)
+        plan.write(sweep, entries)
     if args.slurm:
         again = ["--config", str(args.config.resolve()), "--sweep_dir", str(sweep.dir)]
         again += ["--from", str(args.start.resolve())] if args.start else []

@@ -21,6 +21,7 @@ ALLOWED = {
     "evaluation": {"sampling", "mixtures", "tasks", "verify"},
     "training": {"evaluation", "sampling", "mixtures", "rewards", "tasks", "verify"},
     "report": {"evaluation", "theory"},
+    "sweeps": {"training", "evaluation", "mixtures", "report"},
 }
 LEAVES = {"errors", "hub", "quiet", "types", "parsing", "rendering", "checkpoints", "stages"}
 # package → rooms, leaves or single files that may import it when they are imported themselves

@@ -43,8 +43,9 @@ def steps_left(folder: Path) -> int:
 
 
 def is_last(folder: Path) -> bool:
-    """Whether the stage that saved this checkpoint had nothing more to do: no step of its trainer, no round (STaR)."""
-    return (read_stamp(folder) or {}).get("rounds_left", steps_left(folder)) == 0
+    """Whether the stage that saved this checkpoint has nothing more to do: no step of its trainer; of STaR, no round and no
+    evaluation after the last, which its stamp says."""
+    return (read_stamp(folder) or {}).get("is_last", steps_left(folder) == 0)
 
 
 def complete(stage_dir: Path) -> list[Path]:
@@ -99,12 +100,18 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     return str(found or name), config.get("revision")
 
 
-def base_inside(folder: Path, run_dir: Path) -> str | None:
-    """Where the base of an adapter lies, seen from the adapter, if it is in the same run; None: elsewhere, or no adapter."""
+def base_inside(folder: Path, run_dir: Path, place: Path) -> str | None:
+    """Where the base of an adapter lies, if it is in the same run; None: elsewhere, or no adapter.
+
+    Args:
+        folder: the adapter's.
+        run_dir: the run's.
+        place: where the adapter will lie, from which the base is seen.
+    """
     if not is_adapter(folder):
         return None
     base = Path(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"]).resolve()
-    return os.path.relpath(base, folder.resolve()) if base.is_relative_to(run_dir.resolve()) else None
+    return os.path.relpath(base, place.resolve()) if base.is_relative_to(run_dir.resolve()) else None
 
 
 def weights_folder(folder: Path) -> Path:

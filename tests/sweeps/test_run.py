@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import yaml
@@ -97,7 +96,8 @@ def test_a_stopped_sweep_stops_its_runs_and_goes_on(config, tmp_path):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=60) == 128 + signal.SIGTERM
-    still = [p for p in Path("/proc").glob("[0-9]*") if (p / "cwd").exists() and (p / "cwd").resolve() == tmp_path]
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True).stdout
+    still = [line for line in listed.splitlines() if str(config) in line or f"{TINY}/sft.yaml --run_dir=out" in line]
     assert still == []
     result = run_command(*command(config, "--jobs", "2"), cwd=tmp_path, OMP_NUM_THREADS="1")
     assert result.returncode == 0, result.stdout + result.stderr

@@ -57,7 +57,7 @@ def test_a_stage_without_a_grid_goes_on_in_the_same_run_directory(sweep):
         ("grpo", "ntp/seed=1", 1),
     ]
     assert made.runs[2].starts_from is None
-    assert made.runs[2].keys["seed"] == 0
+    assert made.runs[3].keys["seed"] == 1
 
 
 def test_stages_after_one_branch_off_its_checkpoint_and_keep_its_mixture(sweep):
@@ -70,6 +70,7 @@ def test_stages_after_one_branch_off_its_checkpoint_and_keep_its_mixture(sweep):
     assert run.values == {"seed": 1, "temperature": 1.0}
     assert run.starts_from == Path("ntp/seed=1/sft")
     assert (run.keys["d"], run.keys["p_cot"], run.keys["seed"]) == (7, 0.25, 1)
+    assert "n_rl" not in run.keys, "only what its own config would make otherwise"
     assert str(made.runs[-1].run_dir) == "grpo/seed=1", "two stages after one cannot share its directory"
     assert [r.id for r in made.family(1)] == [1, 4, 5, 7]
     plan.check(made)
@@ -143,15 +144,69 @@ def test_mistakes_in_stages(sweep, stages, expected):
 
 def test_a_directory_holds_one_sweep_which_may_grow(sweep):
     small = sweep({"ntp": ntp(grid={"seed": [0, 1]})})
-    plan.write(small)
+    plan.write(small, plan.check(small))
     plan.check(small)
     plan.check(sweep({"ntp": ntp(grid={"seed": [0, 1, 2]})}))
     other = problems(lambda: plan.check(sweep({"ntp": ntp(grid={"seed": [1, 2]})})))
     assert "its run ntp/seed=0 (sft) is not in this grid" in other[0]
     changed = problems(lambda: plan.check(sweep({"ntp": ntp(grid={"seed": [0, 1]}, set={"learning_rate": 0.5})})))
-    assert "learning_rate 0.001 → 0.5" in changed[0]
+    assert "learning_rate 0.001 → '0.5'" in changed[0]
     written = json.loads((small.dir / "sweep.json").read_text())
     assert [run["values"] for run in written["runs"]] == [{"seed": 0}, {"seed": 1}]
+
+
+def test_a_mixture_that_changes_on_the_way_is_refused(sweep):
+    stages = {"ntp": ntp(), "grpo": rl(set={"n_rl": 8})}
+    assert "another mixture (n_rl 16 → 8)" in problems(lambda: plan.check(sweep(stages)))[0]
+
+
+def test_a_changed_mixture_is_another_sweep(sweep, tmp_path):
+    mixture = tmp_path / "mix.yaml"
+    stages = {"ntp": ntp(set={"mixture": str(mixture)})}
+    mixture.write_text((ROOT / "data_mixes/parity-tiny.yaml").read_text())
+    made = sweep(stages)
+    plan.write(made, plan.check(made))
+    plan.check(sweep(stages))
+    mixture.write_text(mixture.read_text().replace("p_cot: 0.5", "p_cot: 0.25"))
+    assert "p_cot 0.5 → 0.25" in problems(lambda: plan.check(sweep(stages)))[0]
+
+
+def test_values_reach_the_recipe_as_they_are(sweep):
+    """What was checked is what a command line of those words is read as."""
+    from rarecot.sweeps.local import command
+    from rarecot.training.request import parse
+
+    values = {"learning_rate": -1e-05, "max_length": None, "gradient_checkpointing": True, "run_name": ""}
+    values |= {"lr_scheduler_kwargs": {"min_lr": 0.1}}
+    made = sweep({"ntp": ntp(set=values)})
+    (run,) = made.runs
+    _, _, *words = command(run, Path("out"), ROOT / "recipes")
+    request = parse("sft", "", words)
+    assert {key: request.trainer_value(key) for key in ("learning_rate", "max_length", "gradient_checkpointing")} == {
+        "learning_rate": -1e-05,
+        "max_length": None,
+        "gradient_checkpointing": True,
+    }
+    assert json.loads(request.from_command_line["lr_scheduler_kwargs"][0]) == {"min_lr": 0.1}
+    assert "empty list" in problems(lambda: sweep({"ntp": ntp(grid={"reward_weights": [[]]})}))[0]
+
+
+def test_branching_off_a_run_that_is_there(sweep, tmp_path, learned):
+    import shutil
+
+    run = tmp_path / "there"
+    shutil.copytree(learned, run / "sft" / learned.name)
+    manifest = {"task": "parity", "d": 7, "p_cot": 0.5, "n": 16, "n_rl": 64, "n_test": 16, "seed": 3}
+    (run / "manifest.json").write_text(json.dumps(manifest))
+    stages = {"ntp": ntp(), "star": rl("star", set={"max_completion_length": 8}), "grpo": {**rl(), "after": "star"}}
+    stages["grpo"]["set"] = {"max_completion_length": 8}
+    made = sweep(stages, start=run)
+    assert [(r.stage, r.after) for r in made.runs] == [("star", None), ("grpo", 0)]
+    assert made.runs[0].starts_from == (run / "sft" / learned.name).resolve()
+    assert (made.runs[0].keys["d"], made.runs[0].keys["n_rl"], made.runs[0].keys["seed"]) == (7, 64, 3)
+    plan.check(made)
+    (run / "sft" / learned.name / "trainer_state.json").write_text('{"global_step": 10, "max_steps": 20}')
+    assert "next-token prediction is not finished" in problems(lambda: sweep(stages, start=run))[0]
 
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)

@@ -43,7 +43,11 @@ def command(run: PlannedRun, sweep_dir: Path, recipes: Path) -> list[str]:
         sweep_dir: of the sweep.
         recipes: the folder of the recipes.
     """
-    options = [word for key, words in run.words(sweep_dir).items() for word in (f"--{key}", *words)]
+    options = [
+        word
+        for key, words in run.words(sweep_dir).items()
+        for word in ([f"--{key}={words[0]}"] if len(words) == 1 else [f"--{key}", *words])
+    ]
     return [sys.executable, str(recipes / f"{run.recipe}.py"), "--config", str(run.config), *options]
 
 

@@ -2,47 +2,72 @@
 
 import json
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
-from rarecot.mixtures.spec import read_mapping
+from rarecot.mixtures.spec import read_mapping, wherever
 from rarecot.report.panels import panel_problems
 from rarecot.sweeps.spec import PlannedRun, Sweep
-from rarecot.training.request import make_request
+from rarecot.training.request import Request, make_request
 
 FILE = "sweep.json"
-_WHERE = ("run_dir", "model_name_or_path", "mixture", "source")  # not what a run computes
+# Not what a run computes.
+_WHERE = (
+    "run_dir",
+    "model_name_or_path",
+    "mixture",
+    "source",
+    "revision",
+    "move_aside",
+    "eval_batch_size",
+    "disable_tqdm",
+)
+_ABSENT = "(not set)"
 
 
-def check(sweep: Sweep) -> None:
+def check(sweep: Sweep) -> list[dict[str, Any]]:
     """Hold every run against its recipe, the figure against what is swept, and the directory against the plan.
+
+    Returns:
+        What `write` writes down of each run.
 
     Raises:
         ConfigError: everything that is wrong, each once.
     """
     found: dict[str, list[str]] = {}
+    requests: dict[int, Request] = {}
     for run in sweep.runs:
-        for text in _problems(run, sweep.dir):
-            found.setdefault(f"stage {run.stage}: {text}", []).append(run.name)
+        try:
+            later = run.after is not None
+            words = run.words(sweep.dir)
+            requests[run.id] = make_request(
+                run.recipe, read_mapping(run.config), words, run.config, start_comes_first=later
+            )
+        except ConfigError as error:
+            for text in error.problems:
+                found.setdefault(f"stage {run.stage}: {text}", []).append(run.name)
     problems = [text + (f" (in {len(names)} runs)" if len(names) > 1 else "") for text, names in found.items()]
     problems += panel_problems(sweep.figure, sweep.swept)
-    places = Counter((run.run_dir, run.recipe) for run in sweep.runs)
-    problems += [
-        f"{n} runs would share {folder}. Give their stages other names." for (folder, _), n in places.items() if n > 1
-    ]
-    if problems or (problems := _differences(sweep)):
+    problems += _crowded(sweep, requests)
+    if problems:
         raise ConfigError(problems)
+    entries = [_entry(run, requests[run.id]) for run in sweep.runs]
+    if problems := _differences(sweep, entries):
+        raise ConfigError(problems)
+    return entries
 
 
-def write(sweep: Sweep) -> None:
+def write(sweep: Sweep, entries: list[dict[str, Any]]) -> None:
     """Write the plan into the sweep's directory."""
     sweep.dir.mkdir(parents=True, exist_ok=True)
     temporary = sweep.dir / f"{FILE}.part"
-    content = {**sweep.about, "figure": sweep.figure, "runs": [_entry(run) for run in sweep.runs]}
-    temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    temporary.write_text(
+        json.dumps({**sweep.about, "figure": sweep.figure, "runs": entries}, indent=2, ensure_ascii=False) + "\n"
+    )
     temporary.replace(sweep.dir / FILE)
 
 
@@ -52,17 +77,30 @@ def is_done(run: PlannedRun, sweep_dir: Path) -> bool:
     return folder is not None and checkpoints.is_last(folder) and bool(records.read(sweep_dir / run.run_dir))
 
 
-def _problems(run: PlannedRun, sweep_dir: Path) -> list[str]:
-    words = run.words(sweep_dir)
-    try:
-        make_request(run.recipe, read_mapping(run.config), words, run.config, start_comes_first=run.after is not None)
-    except ConfigError as error:
-        return error.problems
-    return []
+def _crowded(sweep: Sweep, requests: dict[int, Request]) -> list[str]:
+    """Runs that cannot share the directory that they share: the same stage twice, or another mixture."""
+    places = Counter((run.run_dir, run.recipe) for run in sweep.runs)
+    problems = [
+        f"{n} runs would share {folder}. Give their stages other names." for (folder, _), n in places.items() if n > 1
+    ]
+    for run in sweep.runs:
+        before = next((other for other in sweep.runs if other.id == run.after and other.run_dir == run.run_dir), None)
+        if before is None or not {run.id, before.id} <= set(requests):
+            continue
+        mine, theirs = (requests[each.id].spec.to_mapping() for each in (run, before))
+        if changed := [key for key in mine if mine[key] != theirs.get(key)]:
+            shown = ", ".join(f"{key} {theirs.get(key)!r} → {mine[key]!r}" for key in changed)
+            problems.append(
+                f"stage {run.stage} goes on in the run of {before.stage} with another mixture ({shown}). Set it for {before.stage} too."
+            )
+    return list(dict.fromkeys(problems))
 
 
-def _entry(run: PlannedRun) -> dict[str, Any]:
-    asked = {**read_mapping(run.config), **run.keys}
+def _entry(run: PlannedRun, request: Request) -> dict[str, Any]:
+    """A run as `sweep.json` has it; `asked` is everything that decides what it computes."""
+    trainer = {**request.from_yaml, **{key: " ".join(words) for key, words in request.from_command_line.items()}}
+    asked = {**asdict(request.arguments), **trainer, **wherever(request.spec.to_mapping()), "seed": request.seed}
+    start = run.starts_from if run.starts_from is not None else asked.get("model_name_or_path") or None
     return {
         "id": run.id,
         "stage": run.stage,
@@ -70,27 +108,27 @@ def _entry(run: PlannedRun) -> dict[str, Any]:
         "run_dir": str(run.run_dir),
         "values": run.values,
         "after": run.after,
+        "starts_from": str(start) if start is not None else None,
         "asked": {key: value for key, value in asked.items() if key not in _WHERE},
     }
 
 
-def _differences(sweep: Sweep) -> list[str]:
+def _differences(sweep: Sweep, entries: list[dict[str, Any]]) -> list[str]:
     """In what the directory's sweep differs from this one; more runs than before are no difference."""
     path = sweep.dir / FILE
     if not path.is_file():
         return []
     remedy = "Use another --sweep_dir: a directory holds one sweep, which may grow but not change."
-    new = {(entry["run_dir"], entry["recipe"]): entry["asked"] for entry in map(_entry, sweep.runs)}
+    new = {(entry["run_dir"], entry["recipe"]): entry for entry in json.loads(json.dumps(entries))}
     problems = []
     for old in json.loads(path.read_text())["runs"]:
-        asked = new.get((old["run_dir"], old["recipe"]))
-        if asked is None:
-            problems.append(
-                f"{sweep.dir} holds another sweep: its run {old['run_dir']} ({old['recipe']}) is not in this grid. {remedy}"
-            )
-        elif changed := [k for k in {**asked, **old["asked"]} if asked.get(k) != old["asked"].get(k)]:
-            shown = ", ".join(f"{k} {old['asked'].get(k)!r} → {asked.get(k)!r}" for k in sorted(changed))
-            problems.append(
-                f"{sweep.dir} holds {old['run_dir']} ({old['recipe']}) with other options: {shown}. {remedy}"
-            )
+        where = f"{old['run_dir']} ({old['recipe']})"
+        now = new.get((old["run_dir"], old["recipe"]))
+        if now is None:
+            problems.append(f"{sweep.dir} holds another sweep: its run {where} is not in this grid. {remedy}")
+            continue
+        before, after = ({**entry["asked"], "starts_from": entry["starts_from"]} for entry in (old, now))
+        if changed := sorted(k for k in {**after, **before} if before.get(k, _ABSENT) != after.get(k, _ABSENT)):
+            shown = ", ".join(f"{k} {before.get(k, _ABSENT)!r} → {after.get(k, _ABSENT)!r}" for k in changed)
+            problems.append(f"{sweep.dir} holds {where} with other options: {shown}. {remedy}")
     return problems if len(problems) <= 3 else [*problems[:3], f"… and {len(problems) - 3} more runs that differ."]

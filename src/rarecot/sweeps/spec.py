@@ -12,6 +12,7 @@ A stage is a recipe with its YAML, fixed keys (`set`) and swept ones (`grid`), a
 """
 
 import itertools
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,11 @@ from typing import Any
 
 from rarecot import checkpoints
 from rarecot.errors import ConfigError, nearest
-from rarecot.mixtures.spec import locate, mixture_keys, read_mapping, spec_of_manifest
+from rarecot.mixtures.spec import MixtureSpec, locate, mixture_keys, read_mapping, spec_of_manifest
 from rarecot.stages import STAGES
+from rarecot.training.arguments import RunArguments
 
+_NOWHERE = object()
 CHECKPOINT = "checkpoint"  # the swept value of a branch: optimizer steps of what it branched off from
 _KEYS = ("name", "shows", "paper", "cost", "sweep_dir", "stages", "figure")
 _STAGE_KEYS = ("recipe", "config", "after", "from", "set", "grid", "checkpoints")
@@ -167,7 +170,7 @@ def _from(stages: dict[str, Any], start: Path | None) -> dict[str, Any]:
     trained = [name for name, entry in stages.items() if isinstance(entry, dict) and entry.get("recipe") == "sft"]
     return {
         name: {
-            **{k: v for k, v in entry.items() if k != "after"},
+            **{k: v for k, v in entry.items() if k != "after" or v not in trained},
             **({"from": str(start)} if entry.get("after") in (None, *trained) else {}),
         }
         if isinstance(entry, dict)
@@ -198,9 +201,14 @@ def _stage(name: str, entry: Any, before: list[str], path: Path) -> tuple[StageS
     start = locate(str(entry["from"]), path) if "from" in entry else None
     if start is not None and after:
         problems.append("has both `after` and `from`: it can go on from one of them only.")
-    if start is not None and not checkpoints.complete(start / "sft"):
+    trained = checkpoints.newest(start / "sft") if start is not None else None
+    if start is not None and trained is None:
         problems.append(
             f"from is {entry['from']}, which has no complete checkpoint in {start / 'sft'}. Train there first."
+        )
+    if trained is not None and not checkpoints.is_last(trained):
+        problems.append(
+            f"from is {entry['from']}, whose next-token prediction is not finished. Run recipes/sft.py to its end."
         )
     grid, found = _grid(entry.get("grid") or {})
     problems += found
@@ -220,7 +228,9 @@ def _grid(entry: Any) -> tuple[dict[str, list[tuple[Any, dict[str, Any]]]], list
         return {}, ["grid must hold `key: [values]` lines."]
     grid, problems = {}, []
     for axis, values in entry.items():
-        if isinstance(values, list) and values:
+        if [] in (values if isinstance(values, list) else []):
+            problems.append(f"grid: {axis} has an empty list among its values, which no command line can say.")
+        elif isinstance(values, list) and values:
             grid[axis] = [(value, {axis: value}) for value in values]
         elif isinstance(values, dict) and values and all(isinstance(keys, dict) for keys in values.values()):
             grid[axis] = list(values.items())
@@ -258,14 +268,27 @@ def _runs(specs: list[StageSpec]) -> list[PlannedRun]:
 
 
 def _inherited(spec: StageSpec, before: PlannedRun | None) -> dict[str, Any]:
-    """Mixture and seed of what a stage goes on from: the same problems, and the share that its model was trained on."""
-    ours = {*mixture_keys(), "mixture"}
+    """Mixture and seed of what a stage goes on from, where its own config says otherwise: the same problems, and the share that
+    its model was trained on."""
     if before is not None:
-        return {k: v for k, v in {**read_mapping(before.config), **before.keys}.items() if k in ours}
-    if spec.start is not None:
-        known = spec_of_manifest(spec.start).to_mapping()
-        return {k: v for k, v in known.items() if k != "n" or v}
-    return {}
+        path, known = mixture_of(before.config, before.keys)
+    elif spec.start is not None:
+        path, known = mixture_of(spec.config, {})[0], spec_of_manifest(spec.start).to_mapping()
+    else:
+        return {}
+    _, own = mixture_of(spec.config, {"mixture": str(path)})
+    return {"mixture": str(path)} | {key: value for key, value in known.items() if own.get(key, _NOWHERE) != value}
+
+
+def mixture_of(config: Path, keys: Mapping[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The mixture that a recipe's YAML and further keys come to: its YAML (or folder), and all its options."""
+    asked = {**read_mapping(config), **keys}
+    path = locate(str(asked.get("mixture", RunArguments.mixture)), config)
+    if path.is_dir():
+        return path, spec_of_manifest(path).to_mapping()
+    values = {**read_mapping(path), **{key: value for key, value in asked.items() if key in mixture_keys()}}
+    spec, _ = MixtureSpec.examine(values, where=str(path))  # what is wrong with it is said by the run's own check
+    return path, spec.to_mapping() if spec is not None else values
 
 
 def _starts(spec: StageSpec, before: PlannedRun | None) -> list[tuple[int, Path | None]]:
@@ -298,6 +321,8 @@ def _starts(spec: StageSpec, before: PlannedRun | None) -> list[tuple[int, Path 
 def _words(value: Any) -> list[str]:
     if isinstance(value, list):
         return [word for item in value for word in _words(item)]
+    if isinstance(value, dict):
+        return [json.dumps(value)]
     if isinstance(value, bool):
         return [str(value).lower()]
     return ["null" if value is None else str(value)]

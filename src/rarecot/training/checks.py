@@ -6,6 +6,7 @@ from typing import Any
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.hub import is_hub_id
+from rarecot.stages import STAGES
 from rarecot.tasks import Generated
 from rarecot.tasks.sources import missing_source, sources_of
 from rarecot.training.rl import checks as rl
@@ -21,6 +22,8 @@ def check(request: Any) -> list[str]:
             model_folder(request)
         except ConfigError as error:
             return problems + error.problems
+    if STAGES[request.stage].config == "SFTConfig":
+        problems += _cut_off(request)
     problems += {"sft": _sft, "grpo": rl.grpo, "reinforce": rl.reinforce, "star": rl.star}[request.stage](request)
     return problems
 
@@ -75,16 +78,22 @@ def _lora(request: Any) -> list[str]:
     return problems
 
 
+def _cut_off(request: Any) -> list[str]:
+    """Training examples of a generated task that would lose their end; those of a corpus are looked at once they are tokenised."""
+    task, max_length = request.spec.task, request.trainer_value("max_length")
+    needed = task.prompt_tokens + task.long_tokens if isinstance(task, Generated) else 0
+    if not isinstance(max_length, int) or max_length >= needed:
+        return []
+    return [
+        f"max_length is {max_length}, but prompt and long demonstration need {needed} tokens: long demonstrations "
+        f"would lose their answer and end. Set max_length to {needed} or more, or to null."
+    ]
+
+
 def _sft(request: Any) -> list[str]:
     arguments, task, problems = request.arguments, request.spec.task, []
     is_generated = isinstance(task, Generated)
     needed = task.prompt_tokens + task.long_tokens if is_generated else 0
-    max_length = request.trainer_value("max_length")
-    if isinstance(max_length, int) and max_length < needed:
-        problems.append(
-            f"max_length is {max_length}, but prompt and long demonstration need {needed} tokens: long demonstrations "
-            f"would lose their answer and end. Set max_length to {needed} or more, or to null."
-        )
     if name := arguments.model_name_or_path:
         folder = model_folder(request)
         return problems + (

@@ -88,7 +88,14 @@ class Run:
         folder = self.resume_from()
         return folder is not None and checkpoints.is_last(folder)
 
-    def stamp(self, folder: Path, progress: dict[str, int], constants: dict[str, Any], text: dict[str, Any]) -> None:
+    def stamp(
+        self,
+        folder: Path,
+        progress: dict[str, int],
+        constants: dict[str, Any],
+        text: dict[str, Any],
+        place: Path | None = None,
+    ) -> None:
         """Mark a checkpoint of this stage as complete, with all that a later evaluation of it needs to know.
 
         Args:
@@ -96,9 +103,10 @@ class Run:
             progress: where the trainer stands.
             constants: fields of every record of the stage.
             text: how its prompts are rendered (`Text.stamp`).
+            place: where the checkpoint will lie, if it is to be moved there.
         """
         spec = self.request.spec
-        base = checkpoints.base_inside(folder, self.dir)
+        base = checkpoints.base_inside(folder, self.dir, place or folder)
         checkpoints.stamp(
             folder,
             {

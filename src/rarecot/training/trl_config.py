@@ -36,7 +36,11 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
         computed["vllm_max_model_length"] = request.tokens_needed
     defaults = {**DEFAULTS[request.stage], **computed, **request.from_yaml}
     parser.set_defaults_with_config(**defaults)
-    words = [word for key, values in request.from_command_line.items() for word in (f"--{key}", *values)]
+    words = [
+        word
+        for key, values in request.from_command_line.items()  # `--key=-1e-5`: alone, argparse takes it for an option
+        for word in ([f"--{key}={values[0]}"] if len(values) == 1 else [f"--{key}", *values])
+    ]
     try:
         config, model_config = parser.parse_args_into_dataclasses(args=words, look_for_args_file=False)
     except (ValueError, argparse.ArgumentError) as error:

@@ -74,7 +74,7 @@ def test_rounds_keep_what_is_rewarded_and_train_on_it(asked):
     assert [checkpoints.step_of(f) for f in folders][-1] == steps
     stamps = [checkpoints.read_stamp(f) for f in folders]
     assert [s["progress"]["round"] for s in stamps] == [1, 2]
-    assert [s["rounds_left"] for s in stamps] == [1, 0]
+    assert [s["is_last"] for s in stamps] == [False, True]
     assert stamps[-1]["progress"]["tokens_seen"] > stamps[0]["progress"]["tokens_seen"] > 0
     assert [r["round"] for r in made if r["split"] == "test" and r["decoding"] == "greedy"] == [0, 1, 2]
     assert run.is_complete

@@ -29,6 +29,10 @@ def reinforce(request: Any) -> list[str]:
             f"loss_type is {loss}: REINFORCE weighs whole responses, and this loss weighs tokens by the length of their response or "
             f"batch. Use {' or '.join(SEQUENCE_LEVEL)}."
         )
+    if request.trainer_value("multi_objective_aggregation") != "sum_then_normalize":
+        problems.append(
+            "multi_objective_aggregation is set, but REINFORCE sums rewards and normalises nothing. Leave it out."
+        )
     if str(request.trainer_value("scale_rewards")).lower() not in ("none", "false"):
         problems.append(
             "scale_rewards is set, but REINFORCE takes rewards as they are (less the baseline). Leave it out, or use GRPO."
@@ -50,6 +54,8 @@ def star(request: Any) -> list[str]:
         problems.append(
             f"max_steps is {steps}: how many steps a round of STaR takes follows from what it keeps. Set rounds and num_train_epochs."
         )
+    if (strategy := request.trainer_value("save_strategy")) != "steps":
+        problems.append(f"save_strategy is {strategy}: a round of STaR ends with a checkpoint. Use steps.")
     if not request.trainer_value("num_train_epochs") > 0:
         problems.append("num_train_epochs is not positive: it counts passes over what a round keeps.")
     if request.use_vllm:
@@ -202,6 +208,12 @@ def _batches(request: Any) -> list[str]:
         return [
             f"a generation batch of {batch} responses is no multiple of the {per_device * world * accumulation} that one "
             f"optimizer step takes, so a step would mix responses of several policies. Raise steps_per_generation."
+        ]
+    steps = batch // (per_device * world * accumulation) * (request.trainer_value("num_iterations") or 1)
+    if steps > 1 and isinstance(apart := request.trainer_value("save_steps"), int) and apart % steps:
+        return [
+            f"save_steps is {apart}, but {steps} optimizer steps learn from one round of rollouts: a run that resumes in the middle of a "
+            f"round could not go on as it was. Use a multiple of {steps}."
         ]
     if batch // group > request.spec.n_rl > 0:
         return [

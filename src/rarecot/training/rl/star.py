@@ -91,6 +91,8 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
         if run.is_main and (is_over or at.round % arguments.eval_every == 0):
             _evaluate(last if is_over else during, sampler, at.progress(arguments.prompts_per_round))
         if is_over:
+            if run.is_main:
+                checkpoints.stamp(at.folder, {**checkpoints.read_stamp(at.folder), "is_last": True})
             break
         kept = sampled(run, text, sampler, at)
         if config.device.type == "cuda":  # an engine would hold the memory that training needs
@@ -186,6 +188,18 @@ def _sample(run: Run, text: Text, sampler: Sampler, at: Standing, path: Path) ->
 
 def learn(run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset) -> Standing:
     """Next-token prediction on what a round kept; returns where the stage then stands."""
+    folder = _round_dir(run, at)
+    trained = checkpoints.newest(folder)
+    if trained is None or checkpoints.steps_left(trained):
+        _train(run, config, options, text, at, kept)
+        PartialState().wait_for_everyone()
+    if run.is_main:
+        _end(run, text, at, checkpoints.newest(folder))
+    PartialState().wait_for_everyone()
+    return standing(run)
+
+
+def _train(run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset) -> None:
     request, folder = run.request, _round_dir(run, at)
     seed = request.seed + at.round  # another order in each round
     set_seed(seed)
@@ -199,12 +213,8 @@ def learn(run: Run, config: Any, options: ModelConfig, text: Text, at: Standing,
     )
     title = f"STaR {at.round + 1}/{request.arguments.rounds}"
     session.fit(run, trainer, [stamp], title, checkpoints.newest(folder), latest={})
-    if run.is_main:
-        _end(run, text, at, checkpoints.newest(folder))
-    PartialState().wait_for_everyone()
     del trainer, model
     gc.collect()
-    return standing(run)
 
 
 def _rendered(kept: Dataset, text: Text) -> Dataset:
@@ -219,18 +229,20 @@ def _rendered(kept: Dataset, text: Text) -> Dataset:
 
 
 def _end(run: Run, text: Text, at: Standing, last: Path) -> None:
-    """A round is over: its last checkpoint becomes one of the stage, its others go."""
+    """A round is over: its last checkpoint becomes one of the stage, those on the way go. May be interrupted anywhere: what is
+    there until the last checkpoint is moved says that it is to be done again."""
     arguments = run.request.arguments
     progress = {**checkpoints.read_stamp(last)["progress"], "round": at.round + 1}
     progress["sequences_seen"] = progress["round"] * arguments.prompts_per_round
-    left = {"rounds_left": arguments.rounds - progress["round"]}
-    run.stamp(last, progress, CONSTANTS, {**text.stamp(), **left})
+    place = run.stage_dir / f"checkpoint-{progress['step']}"
+    run.stamp(last, progress, CONSTANTS, {**text.stamp(), "is_last": False}, place)  # after the last evaluation it is
+    for folder in last.parent.glob("checkpoint-*"):
+        if folder != last:
+            shutil.rmtree(folder)
     for pattern in RESUMES_TRAINING:
         for file in last.glob(pattern):
             file.unlink()
-    last.rename(run.stage_dir / f"checkpoint-{progress['step']}")
-    for folder in last.parent.glob("checkpoint-*"):
-        shutil.rmtree(folder)
+    last.rename(place)
 
 
 def _evaluate(harness: Harness, sampler: Sampler, progress: dict[str, int]) -> None:
