@@ -48,6 +48,7 @@ class Panel:
         measured: `greedy` and `sampled` on the test problems, or `rollouts`: what RL sampled for training.
         x, y: swept keys; the x of a course is one of `COURSES`.
         recipe: whose records; empty: those of the sweep's last stage.
+        where: swept key → value: only the runs that have it; empty: all.
         by: swept keys, a curve (or a heat map) for each combination; None: every one that varies, but the axes and the seed.
         theory: overlays, names of `THEORY`; each is drawn only where it applies.
         log_x: a logarithmic axis (symmetric-logarithmic where 0 occurs).
@@ -60,6 +61,7 @@ class Panel:
     x: str = ""
     y: str = ""
     recipe: tuple[str, ...] = ()
+    where: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     by: tuple[str, ...] | None = None
     theory: tuple[str, ...] = ()
     log_x: bool = False
@@ -118,6 +120,8 @@ def _of_types(entry: Mapping[str, Any]) -> list[str]:
             or not all(isinstance(v, str) for v in as_list)
         ):
             found.append(f": {key} is {value!r}. Give a list of names.")
+    if not isinstance(entry.get("where", {}), Mapping):
+        found.append(f": where is {entry['where']!r}. Give `key: value` of swept keys.")
     for key in ("plot", "field", "measured", "x", "y", "x_label", "y_label", "title"):
         if not isinstance(entry.get(key, ""), str):
             found.append(f": {key} is {entry[key]!r}. Give a text.")
@@ -172,6 +176,9 @@ def _of_axes(entry: Mapping[str, Any], swept: Set[str]) -> list[str]:
         elif axis in entry and plot in PLOTS:
             found.append(f": {axis} is {entry[axis]!r}, but a {plot} has no {axis} to choose. Leave it out.")
     found += _unknown("by", _names(entry.get("by", ())), known, "swept key")
+    found += _unknown(
+        "where", list(entry["where"]) if isinstance(entry.get("where"), Mapping) else [], known, "swept key"
+    )
     axes = [entry[axis] for axis in wanted if isinstance(entry.get(axis), str)]
     if len(axes) == 2 and axes[0] == axes[1]:
         found.append(f": x and y are both {axes[0]}. Name two keys.")

@@ -112,7 +112,16 @@ class SweepData:
     def shown(self, panel: Panel) -> list[SweepRun]:
         """The runs whose records a panel shows, missing ones left out."""
         recipes = panel.recipe or (self.runs[-1].recipe,)
-        return [run for run in self.runs if run.recipe in recipes and run.data is not None]
+        return [
+            run
+            for run in self.runs
+            if run.recipe in recipes
+            and run.data is not None
+            and all(
+                run.value(key) == (tuple(value) if isinstance(value, list) else value)
+                for key, value in panel.where.items()
+            )
+        ]
 
     def by(self, panel: Panel) -> tuple[str, ...]:
         """The keys that tell a panel's curves apart."""

@@ -1,5 +1,6 @@
 """A run directory: what was asked, what it ran on, where it stands. Every stage of a run shares one."""
 
+import fcntl
 import json
 import os
 import platform
@@ -20,7 +21,7 @@ from rarecot.mixtures.spec import MANIFEST, locate, wherever
 from rarecot.training.request import Request
 from rarecot.training.start import model_folder
 
-CONFIG, VERSIONS = "config.yaml", "versions.json"
+CONFIG, VERSIONS, LOCK = "config.yaml", "versions.json", ".lock"
 
 PACKAGES = (
     "rarecot",
@@ -137,8 +138,10 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
 
     Raises:
         ConfigError: the directory holds this stage with other options and `move_aside` is false, or holds another
-            mixture.
+            mixture, or another process trains in it.
     """
+    if is_main:
+        _hold(request.run_dir)
     source = locate(request.arguments.mixture, request.config_path)
     mixture = load(source) if source.is_dir() else build(request.spec)
     flat = _plain({**asdict(request.arguments), **resolved, **mixture.spec.to_mapping(), "seed": request.seed})
@@ -149,6 +152,7 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
         changes = _changes(request, flat, mixture)
         if changes and request.arguments.move_aside:
             _move_aside(request.run_dir, before=request.stage)
+            _hold(request.run_dir)
         elif changes:
             raise ConfigError(
                 [
@@ -164,6 +168,34 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
             _write(request.run_dir / VERSIONS, json.dumps(made_by, indent=2) + "\n")
             keep(mixture, request.run_dir)
     return run
+
+
+_held: dict[
+    tuple[int, int], Any
+] = {}  # (device, inode) of a lock → its open file, which holds it until this process ends
+
+
+def _hold(run_dir: Path) -> None:
+    """Keep other processes from training in a directory as long as this one lives."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    file = (run_dir / LOCK).open("a+")
+    status = os.fstat(file.fileno())
+    if (status.st_dev, status.st_ino) in _held:
+        file.close()
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read().strip()
+        file.close()
+        raise ConfigError(
+            [f"another process ({holder}) trains in {run_dir}. Wait for its end, stop it, or use another --run_dir."]
+        ) from None
+    file.truncate(0)
+    file.write(f"pid {os.getpid()} on {platform.node()}\n")
+    file.flush()
+    _held[status.st_dev, status.st_ino] = file
 
 
 def versions() -> dict[str, Any]:

@@ -111,6 +111,8 @@ def test_a_step_is_that_of_the_policy_gradient(asked, baseline):
         ({"baseline": "mean"}, "It must be one of none, group, running"),
         ({"baseline_decay": 1.0}, "baseline_decay is 1.0"),
         ({"loss_type": "grpo"}, "REINFORCE weighs whole responses"),
+        ({"multi_objective_aggregation": "normalize_then_sum"}, "REINFORCE sums rewards"),
+        ({"steps_per_generation": 2, "save_steps": 3, "max_steps": 8}, "save_steps is 3, but 2 optimizer steps"),
         ({"scale_rewards": "group"}, "REINFORCE takes rewards as they are"),
     ],
 )

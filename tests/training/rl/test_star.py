@@ -103,7 +103,9 @@ def test_what_was_kept_becomes_more_likely(asked, learned):
     assert likelihood(checkpoints.newest(run.stage_dir)) > likelihood(learned) + 0.2
 
 
-@pytest.mark.parametrize("when", ["while it trains", "before the round is over", "after sampling"])
+@pytest.mark.parametrize(
+    "when", ["while it trains", "before the round is over", "after sampling", "at the last evaluation"]
+)
 def test_an_interrupted_round_goes_on_as_if_nothing_had_been(asked, monkeypatch, when):
     from rarecot.training import session
     from rarecot.training.rl import star
@@ -129,10 +131,15 @@ def test_an_interrupted_round_goes_on_as_if_nothing_had_been(asked, monkeypatch,
             patch.setattr(session.StampCallback, "on_save", interrupted("save", stamp, at=7))
         elif when == "before the round is over":
             patch.setattr(star, "_end", interrupted("end", star._end, at=2))
+        elif when == "at the last evaluation":
+            patch.setattr(star, "_evaluate", interrupted("evaluate", star._evaluate, at=3))
         else:
             patch.setattr(star, "learn", interrupted("learn", star.learn, at=2))
         with pytest.raises(Stop):
             train(asked("killed"))
+        assert not checkpoints.newest(asked("killed").output_dir) or not checkpoints.is_last(
+            checkpoints.newest(asked("killed").output_dir)
+        )
     killed = train(asked("killed"))
 
     def measured(run):
@@ -166,12 +173,36 @@ def test_prompts_are_reused_only_when_they_are_used_up(asked):
     assert flat[:80] != flat[80:], "a new order"
 
 
+def test_two_processes_never_train_in_one_directory(asked):
+    """Another process holds it: refused, in words; once it has ended, the directory is free."""
+    import subprocess
+    import sys
+
+    from rarecot.training.run import open_run
+
+    request = asked()
+    code = (
+        "import sys, time, pathlib; from rarecot.training.run import _hold\n"
+        "_hold(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+    )
+    other = subprocess.Popen([sys.executable, "-c", code, str(request.run_dir)], stdout=subprocess.PIPE)
+    assert other.stdout.readline() == b"held\n"
+    with pytest.raises(ConfigError, match=rf"another process \(pid {other.pid} on .*\) trains in"):
+        open_run(request, {})
+    other.kill()
+    other.communicate()
+    open_run(request, {})
+    open_run(request, {})  # this process may, as often as it likes
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
         ({"rounds": 0}, "rounds is 0"),
         ({"prompts_per_round": 81}, "prompts_per_round is 81, but the RL split has 80"),
         ({"max_steps": 5}, "max_steps is 5"),
+        ({"save_strategy": "no"}, "save_strategy is no"),
+        ({"max_length": 12}, "max_length is 12, but prompt and long demonstration need 17 tokens"),
         ({"temperature": 0}, "temperature is 0"),
         ({"reward_funcs": ["answr"]}, "did you mean 'answer'"),
         ({"reward_weights": [1, 2]}, "reward_weights has 2 entries for 1 rewards"),
