@@ -212,6 +212,38 @@ def test_curves_are_told_apart_by_what_varies(tmp_path):
     assert text(sweep.runs[0].value("reward_funcs")) == "answer + length_penalty"
 
 
+def test_a_panel_may_show_a_part_of_a_sweep(tmp_path):
+    runs = [
+        ("grpo", {"temperature": t, "reward_funcs": [name]}, [record("grpo", 4)])
+        for t in (0.7, 1.0)
+        for name in ("answer", "chain")
+    ]
+    figure = [
+        {"plot": "course", "where": {"temperature": 1.0}},
+        {"plot": "final", "x": "temperature", "where": {"reward_funcs": ["chain"]}},
+    ]
+    sweep = read_sweep(make_sweep(tmp_path / "s", runs, figure))
+    assert [run.values["temperature"] for run in sweep.shown(sweep.panels[0])] == [1.0, 1.0]
+    assert [run.values["reward_funcs"] for run in sweep.shown(sweep.panels[1])] == [["chain"], ["chain"]]
+    assert [sweep.by(panel) for panel in sweep.panels] == [("reward_funcs",), ()]
+    found = panel_problems(
+        [{"plot": "course", "where": {"temprature": 1}}, {"plot": "course", "where": 3}], {"temperature"}
+    )
+    assert "where is 'temprature', which is no swept key; did you mean 'temperature'" in found[0]
+    assert "where is 3" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"), [((0, 0), 2), ((0.5, 0), 1 / 0.75), ((1, 0), 1), ((0.2, 0.1), 0.9 / 0.55)]
+)
+def test_the_factor_of_the_recursion_is_what_the_verifier_rewards(tmp_path, rates, expected):
+    from rarecot.report.sweep_overlays import _factor
+
+    sweep = read_sweep(make_sweep(tmp_path / "s", [("star", {}, [record("star", 4)])]))
+    sweep.runs[0].data.config["star"] |= dict(zip(("false_positive_rate", "false_negative_rate"), rates, strict=True))
+    assert _factor(sweep.runs[0], 0.5) == pytest.approx(expected)
+
+
 def test_rounds_are_paired_with_the_next_and_never_over_a_gap(tmp_path):
     def rollouts(step, share, **more):
         return record("star", step, 0.5, share, "rollouts", "sampled", **more)
