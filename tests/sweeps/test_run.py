@@ -61,9 +61,11 @@ def test_a_sweep_runs_reports_and_is_skipped_when_done(config, tmp_path):
 
 
 def test_a_failing_run_is_named_and_the_others_go_on(config, tmp_path):
-    """One NTP run cannot write its directory: what goes on from it is not run, the other seed is."""
-    (tmp_path / "out" / "ntp").mkdir(parents=True)
-    (tmp_path / "out" / "ntp" / "seed=0").write_text("in the way")
+    """One NTP run finds another in its directory: what goes on from it is not run, the other seed is."""
+    place = tmp_path / "out" / "ntp" / "seed=0"
+    place.mkdir(parents=True)
+    (place / "config.yaml").write_text("sft: {learning_rate: 5}")
+    (place / "records.jsonl").write_text('{"stage": "sft", "step": 0}\n')
     result = run_command(*command(config, "--jobs", "2"), cwd=tmp_path, OMP_NUM_THREADS="1")
     assert result.returncode == 1, result.stdout + result.stderr
     assert "3 of 6 runs failed or could not start: ntp seed=0; grpo seed=0,temperature=0.7" in result.stderr

@@ -55,6 +55,7 @@ def test_good_requests_pass(checkpoint):
 @pytest.mark.parametrize(
     ("stage", "words", "expected"),
     [
+        ("sft", ["--run_dir", __file__], ["which is a file"]),
         ("sft", ["--learning_rat", "1"], ["'learning_rat' is no option of sft", "did you mean 'learning_rate'"]),
         ("sft", ["--p_cot", "1.5"], ["p_cot is 1.5"]),
         ("sft", ["--n_test", "0"], ["test split would be empty"]),

@@ -30,6 +30,8 @@ def check(request: Any) -> list[str]:
 
 def _common(request: Any) -> list[str]:
     arguments, spec, problems = request.arguments, request.spec, []
+    if request.run_dir.exists() and not request.run_dir.is_dir():
+        problems.append(f"run_dir is {request.run_dir}, which is a file. Name a folder, or one that is not there yet.")
     if arguments.eval_every < 1:
         problems.append(f"eval_every is {arguments.eval_every}: it counts optimizer steps, so it must be 1 or more.")
     for key, least in (("eval_n", 1), ("eval_n_last", 0)):
