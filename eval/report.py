@@ -18,7 +18,7 @@ def main() -> None:
         "--out", type=Path, help="folder for report.html and figures/ (default: the run or sweep itself)"
     )
     args = parser.parse_args()
-    from rarecot.report.sweep_data import is_sweep
+    from rarecot.report.sweep.data import is_sweep
 
     sweeps = [folder for folder in args.runs if is_sweep(folder)]
     if sweeps and len(args.runs) > 1:
@@ -45,8 +45,9 @@ def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
 
 def report_sweep(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
     """Write the report over a sweep; its table, and its overview if its figure has panels."""
-    from rarecot.report import sweep_figures, sweep_html
-    from rarecot.report.sweep_data import read_sweep
+    from rarecot.report.sweep import figures as sweep_figures
+    from rarecot.report.sweep import html as sweep_html
+    from rarecot.report.sweep.data import read_sweep
 
     sweep = read_sweep(folders[0])
     pictures = sweep_figures.save_all(sweep, out / "figures")

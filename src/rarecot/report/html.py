@@ -51,7 +51,7 @@ def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None
     environment = Environment(loader=PackageLoader("rarecot.report", ""), autoescape=select_autoescape(default=True))
     words = {**CAPTIONS, **({} if guess_rate(runs) is not None else CAPTIONS_IN_WORDS)}
     images = {name: base64.b64encode(file.read_bytes()).decode() for name, file in figures.items()}
-    page = environment.get_template("report.html.jinja").render(
+    page = environment.get_template("page.html.jinja").render(
         title=runs[0].dir.name if len(runs) == 1 else f"{len(runs)} runs",
         columns=COLUMNS,
         rows=table(runs),

@@ -10,7 +10,7 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.mixtures.spec import read_mapping, wherever
-from rarecot.report.panels import panel_problems
+from rarecot.report.sweep.panels import panel_problems
 from rarecot.sweeps.spec import PlannedRun, Sweep
 from rarecot.training.request import Request, make_request
 

@@ -7,8 +7,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rarecot.report.data import Record
-from rarecot.report.panels import Panel
-from rarecot.report.sweep_data import SweepRun, conditions
+from rarecot.report.sweep.data import SweepRun, conditions
+from rarecot.report.sweep.panels import Panel
 
 HALFWAY = 0.75  # between guessing (1/2) and always right, for parity
 

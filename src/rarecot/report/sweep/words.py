@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from rarecot.evaluation.records import STAGE_NAMES
-from rarecot.report.panels import Panel
-from rarecot.report.sweep_curves import Point
-from rarecot.report.sweep_data import SweepData, SweepRun, varying
+from rarecot.report.sweep.curves import Point
+from rarecot.report.sweep.data import SweepData, SweepRun, varying
+from rarecot.report.sweep.panels import Panel
 
 AXES = {
     "p_cot": "p_cot (share of long demonstrations)",

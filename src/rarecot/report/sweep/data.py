@@ -10,7 +10,7 @@ from typing import Any
 from rarecot.errors import ConfigError
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import Record, RunData, read_run
-from rarecot.report.panels import ALWAYS, Panel, panel_problems
+from rarecot.report.sweep.panels import ALWAYS, Panel, panel_problems
 
 FILE = "sweep.json"
 

@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import Record
 from rarecot.report.html import aligned, percent
-from rarecot.report.panels import ALWAYS
-from rarecot.report.sweep_data import SweepData, SweepRun, conditions, text, varying
+from rarecot.report.sweep.data import SweepData, SweepRun, conditions, text, varying
+from rarecot.report.sweep.panels import ALWAYS
 
 MEASURES = (
     ("stage", "after"),
@@ -55,14 +55,16 @@ def write(sweep: SweepData, figures: dict[str, tuple[Path, str]], path: Path) ->
     Args:
         figures: name → (PNG, caption).
     """
-    environment = Environment(loader=PackageLoader("rarecot.report", ""), autoescape=select_autoescape(default=True))
+    environment = Environment(
+        loader=PackageLoader("rarecot.report.sweep", ""), autoescape=select_autoescape(default=True)
+    )
     several = len(figures) > 2
     pictures = [
         {"name": name, "caption": caption, "image": base64.b64encode(file.read_bytes()).decode()}
         for name, (file, caption) in figures.items()
         if several or name != "overview"  # of one panel it is that panel again
     ]
-    page = environment.get_template("sweep.html.jinja").render(
+    page = environment.get_template("page.html.jinja").render(
         sweep=sweep,
         columns=columns(sweep),
         rows=table(sweep),

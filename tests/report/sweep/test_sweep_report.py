@@ -11,9 +11,9 @@ from conftest import run_command
 from rarecot.errors import ConfigError
 from rarecot.evaluation.metrics import wilson
 from rarecot.evaluation.records import FILE as RECORDS
-from rarecot.report import sweep_figures, sweep_html
-from rarecot.report.panels import PLOTS, THEORY, Panel, panel_problems
-from rarecot.report.sweep_curves import (
+from rarecot.report.sweep import figures as sweep_figures
+from rarecot.report.sweep import html as sweep_html
+from rarecot.report.sweep.curves import (
     aligned,
     cells,
     course_curve,
@@ -22,7 +22,8 @@ from rarecot.report.sweep_curves import (
     final_curve,
     recursion_pairs,
 )
-from rarecot.report.sweep_data import is_sweep, read_sweep, text
+from rarecot.report.sweep.data import is_sweep, read_sweep, text
+from rarecot.report.sweep.panels import PLOTS, THEORY, Panel, panel_problems
 
 N = 100
 
@@ -237,7 +238,7 @@ def test_a_panel_may_show_a_part_of_a_sweep(tmp_path):
     ("rates", "expected"), [((0, 0), 2), ((0.5, 0), 1 / 0.75), ((1, 0), 1), ((0.2, 0.1), 0.9 / 0.55)]
 )
 def test_the_factor_of_the_recursion_is_what_the_verifier_rewards(tmp_path, rates, expected):
-    from rarecot.report.sweep_overlays import _factor
+    from rarecot.report.sweep.overlays import _factor
 
     sweep = read_sweep(make_sweep(tmp_path / "s", [("star", {}, [record("star", 4)])]))
     sweep.runs[0].data.config["star"] |= dict(zip(("false_positive_rate", "false_negative_rate"), rates, strict=True))
@@ -330,7 +331,9 @@ def test_a_good_figure_has_no_problems_and_a_bad_one_stops_the_report(tmp_path):
 
 
 def test_panels_are_checked_without_heavy_imports():
-    code = "import sys, rarecot.report.panels; print({'numpy', 'matplotlib', 'torch', 'pyarrow'} & set(sys.modules))"
+    code = (
+        "import sys, rarecot.report.sweep.panels; print({'numpy', 'matplotlib', 'torch', 'pyarrow'} & set(sys.modules))"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"
 

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 
 from rarecot.report.figures import THEORY as COLOUR
 from rarecot.report.figures import guess_rate
-from rarecot.report.panels import Panel
-from rarecot.report.sweep_curves import Point, curve_crossing
-from rarecot.report.sweep_data import SweepRun, number
+from rarecot.report.sweep.curves import Point, curve_crossing
+from rarecot.report.sweep.data import SweepRun, number
+from rarecot.report.sweep.panels import Panel
 from rarecot.theory.predict import greedy_threshold, odds_recursion
 
 

@@ -15,11 +15,11 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLoc
 from rarecot.report.data import Record
 from rarecot.report.figures import GREEDY, SAMPLED, STYLE, guess_rate
 from rarecot.report.figures import THEORY as GREY
-from rarecot.report.panels import Panel
-from rarecot.report.sweep_curves import Point, aligned, cells, course, course_curve, final_curve, recursion_pairs
-from rarecot.report.sweep_data import SweepData, SweepRun, conditions, label, number, ordered, text
-from rarecot.report.sweep_overlays import Curve, boundary, draw
-from rarecot.report.sweep_words import axis, caption, is_share, title, unit
+from rarecot.report.sweep.curves import Point, aligned, cells, course, course_curve, final_curve, recursion_pairs
+from rarecot.report.sweep.data import SweepData, SweepRun, conditions, label, number, ordered, text
+from rarecot.report.sweep.overlays import Curve, boundary, draw
+from rarecot.report.sweep.panels import Panel
+from rarecot.report.sweep.words import axis, caption, is_share, title, unit
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, the darker ones first; a marker each says it again.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")

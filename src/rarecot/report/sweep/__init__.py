@@ -1,0 +1,1 @@
+"""The report over a sweep: which panels, their numbers, the theory over them, the drawing, the page."""
