@@ -6,11 +6,9 @@
 Without --model_name_or_path it starts from the newest checkpoint in RUN_DIR/sft.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
 from rarecot.errors import exit_with
-from rarecot.quiet import quiet
 from rarecot.training import environment
 from rarecot.training.request import parse
 from rarecot.training.start import make_start
@@ -21,21 +19,10 @@ def main() -> None:
     make_start(request, Path(__file__).with_name("sft.py"))
     environment.prepare(request)
 
-    from rarecot.training import session
+    from rarecot.training.launch import launch
     from rarecot.training.rl import star
-    from rarecot.training.run import open_run
-    from rarecot.training.text import text_of
-    from rarecot.training.trl_config import trl_config
-    from rarecot.training.verdict import verdict
 
-    quiet()
-    config, options = trl_config(request)
-    with config.main_process_first():  # rank 0 makes the directory, and moves another aside, before the others look
-        run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
-    if not session.report_complete(run):
-        star.train(run, config, options, text_of(run, config))
-    if run.is_main:
-        print(verdict(run.dir))
+    launch(request, star.train)
 
 
 if __name__ == "__main__":

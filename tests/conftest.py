@@ -63,21 +63,11 @@ def text_tokenizer():
 def text_model(text_tokenizer, tmp_path_factory):
     """A folder with a tiny Llama that knows those tokens, as someone would download it: no stamp of ours."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(text_tokenizer),
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        pad_token_id=text_tokenizer.pad_token_id,
-        bos_token_id=text_tokenizer.bos_token_id,
-        eos_token_id=text_tokenizer.eos_token_id,
+    config = tiny_config(
+        text_tokenizer, hidden_size=64, intermediate_size=128, max_position_embeddings=512, tie_word_embeddings=True
     )
     folder = tmp_path_factory.mktemp("models") / "tiny-text"
     LlamaForCausalLM(config).save_pretrained(folder)
@@ -85,26 +75,24 @@ def text_model(text_tokenizer, tmp_path_factory):
     return folder
 
 
+def tiny_config(tokenizer, **shape):
+    """A Llama of two layers × 32 that knows a tokenizer's tokens."""
+    from transformers import LlamaConfig
+
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "max_position_embeddings": 64}
+    special = {name: getattr(tokenizer, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 2}
+    return LlamaConfig(**{"vocab_size": len(tokenizer), **small, **heads, **special, **shape})
+
+
 @pytest.fixture
 def tiny_model(tokenizer):
     """A Llama of two layers, randomly initialised with weights large enough that its outputs vary."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        initializer_range=0.3,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    config = tiny_config(tokenizer, initializer_range=0.3)
     return LlamaForCausalLM(config)
 
 
@@ -112,25 +100,14 @@ def tiny_model(tokenizer):
 def learned(tokenizer, tmp_path_factory):
     """A complete NTP checkpoint for 7 bits, by a plain loop of seconds: it writes both kinds of responses, and some are right."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
+    from transformers import LlamaForCausalLM
 
     from rarecot.checkpoints import stamp
     from rarecot.rendering import render_demonstrations
     from rarecot.tasks import Parity
 
     torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        pad_token_id=tokenizer.pad_token_id,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
+    config = tiny_config(tokenizer)
     model = LlamaForCausalLM(config)
     problems = Parity(7).draw(64, np.random.default_rng(0))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)

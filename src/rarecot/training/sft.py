@@ -14,10 +14,19 @@ from trl import ModelConfig, SFTTrainer
 from rarecot.mixtures.build import Mixture
 from rarecot.rendering import render_demonstrations
 from rarecot.tasks import Generated
+from rarecot.training import session
 from rarecot.training.models import base_name, from_scratch, pretrained
 from rarecot.training.request import Request
+from rarecot.training.run import Run
 from rarecot.training.start import model_folder
 from rarecot.training.text import Text
+
+
+def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
+    """The whole stage."""
+    model, adapter = make_model(run.request, options, text)
+    trainer = make_trainer(config, model, adapter, text, rendered(run.mixture, text))
+    session.train(run, trainer, text, constants={})
 
 
 def make_model(request: Request, options: ModelConfig, text: Text) -> tuple[Any, PeftConfig | None]:

@@ -20,6 +20,7 @@ from rarecot.evaluation.callback import progress
 from rarecot.sampling import eos_ids
 from rarecot.sampling.vllm import support
 from rarecot.sampling.vllm.server import Server, misfits
+from rarecot.training import session
 from rarecot.training.models import base_name, pretrained
 from rarecot.training.request import Request
 from rarecot.training.rl import memory_plan, mismatch
@@ -30,6 +31,26 @@ from rarecot.training.rl.sync_check import PROMPTS, TOLERANCE
 from rarecot.training.run import Run
 from rarecot.training.start import model_folder
 from rarecot.training.text import Text
+
+
+def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
+    """The whole stage."""
+    run_stage(run, config, options, text, constants(config), RecordedGRPOTrainer)
+
+
+def run_stage(
+    run: Run,
+    config: Any,
+    options: ModelConfig,
+    text: Text,
+    constants: dict[str, Any],
+    kind: "type[RecordedGRPOTrainer]",
+) -> None:
+    """The whole stage of an algorithm that trains as GRPO does; see `make_trainer`."""
+    preflight(run, config, text)
+    model, adapter = make_model(run.request, options)
+    trainer = make_trainer(run, config, model, adapter, text, constants, kind)
+    session.train(run, trainer, text, constants)
 
 
 def make_model(request: Request, options: ModelConfig) -> tuple[Any, PeftConfig | None]:

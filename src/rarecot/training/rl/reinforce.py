@@ -7,17 +7,25 @@ that the gradient of `dr_grpo` is the sum over responses of (r − b) · ∇ log
 from typing import Any
 
 import torch
+from trl import ModelConfig
 
 from rarecot.evaluation import records
 from rarecot.training.request import Request
 from rarecot.training.rl import grpo
 from rarecot.training.rl.grpo import RecordedGRPOTrainer
+from rarecot.training.run import Run
+from rarecot.training.text import Text
 
 
 def constants(request: Request, config: Any) -> dict[str, Any]:
     """Fields that every record of the stage carries."""
     named = grpo.constants(config)["loss_normalisation"]
     return {"loss_normalisation": f"{named}; baseline {request.arguments.baseline}"}
+
+
+def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
+    """The whole stage."""
+    grpo.run_stage(run, config, options, text, constants(run.request, config), ReinforceTrainer)
 
 
 def advantages(rewards: torch.Tensor, group: int, baseline: str, running: float | None = None) -> torch.Tensor:

@@ -1,0 +1,34 @@
+"""A checked request → a trained stage: what every recipe does once torch may be imported."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from trl import ModelConfig
+
+from rarecot.quiet import quiet
+from rarecot.training import session
+from rarecot.training.request import Request
+from rarecot.training.run import Run, open_run
+from rarecot.training.text import Text, text_of
+from rarecot.training.trl_config import trl_config
+from rarecot.training.verdict import verdict
+
+Train = Callable[[Run, Any, ModelConfig, Text], None]
+
+
+def launch(request: Request, train: Train) -> None:
+    """Open the run, train the stage unless it is complete, and say in a line what came of it.
+
+    Args:
+        request: `environment.prepare` has seen it.
+        train: of the stage: given the run, TRL's config, the model's options, and how its text is rendered.
+    """
+    quiet()
+    config, options = trl_config(request)
+    with config.main_process_first():  # rank 0 makes the directory, and moves another aside, before the others look
+        run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
+    if not session.report_complete(run):
+        train(run, config, options, text_of(run, config))  # what does not fit the model is refused before it loads
+    if run.is_main:
+        print(verdict(run.dir))
