@@ -170,7 +170,7 @@ def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:
     if hasattr(task, "tokenizer"):  # a vocabulary of its own, and lengths that follow from its options
         positions, needed = positions_of(folder), task.prompt_tokens + task.long_tokens
         if positions is not None and positions < needed:
-            remedy = f"Train a model with more positions than {folder}, or make the task smaller (for parity: lower d)"
+            remedy = f"Train a model with more positions than {folder}, or make the task smaller (parity: lower d; multiplication: digits)"
             problems.append(too_long(task.prompt_tokens, task.long_tokens, positions, remedy))
         if found is not None and found != fingerprint_of_task(task.tokenizer()):
             problems.append(

@@ -131,7 +131,9 @@ def test_it_is_a_corpus_that_lies_nowhere():
     assert isinstance(task, Corpus)
     assert not isinstance(task, Generated)
     assert sources_of(task) == []
-    assert task.identity() == {"style": "hashes"}
+    assert task.identity() == {"style": "hashes", "d": task.d, "leap": task.leap, "chain_noise": 0.0}, (
+        "RL on other problems is another task"
+    )
 
 
 def test_nothing_is_dropped_from_a_mixture_and_it_is_read_again(tmp_path):

@@ -142,7 +142,7 @@ class MixtureSpec:
             found.append(
                 f"the splits need {needed} distinct problems (n {self.n}{' a block' if self.online else ''}, "
                 f"n_rl {self.n_rl}, n_test {self.n_test}) but the task has only {space}, so training, RL and test "
-                f"would overlap. Lower the sizes or make the task larger (for parity: raise d)."
+                f"would overlap. Lower the sizes or make the task larger (parity: raise d; multiplication: digits)."
             )
         realised = self.n_long / self.n
         if self.online and abs(realised - self.p_cot) > SHARE_TOLERANCE * self.p_cot:

@@ -64,7 +64,7 @@ class ParityWords:
         return found
 
     def identity(self) -> dict[str, Any]:
-        return {"style": self.style}
+        return {"style": self.style, "d": self.d, "leap": self.leap, "chain_noise": self.chain_noise}
 
     def load(self) -> Loaded:
         """Draw the problems: those of the test split first, so that their number alone decides which they are."""

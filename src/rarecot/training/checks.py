@@ -125,6 +125,8 @@ def _sft(request: Any) -> list[str]:
             f"width equally. Change one of them."
         )
     if 0 < arguments.max_positions < needed:
-        remedy = "Raise max_positions, or leave it at 0, or make the task smaller (for parity: lower d)"
+        remedy = (
+            "Raise max_positions, or leave it at 0, or make the task smaller (parity: lower d; multiplication: digits)"
+        )
         problems.append(checkpoints.too_long(task.prompt_tokens, task.long_tokens, arguments.max_positions, remedy))
     return problems
