@@ -96,7 +96,7 @@ def _grpo(folder: str, rounds: int, model: Any, text: Text) -> dict[str, Any]:
     other = hand_loop.grpo_stepper(
         copy.deepcopy(policy), request.spec.task.d, prompts, config.num_generations, config.learning_rate
     )
-    trainer = grpo.make_trainer(run, config, policy, adapter, text_of(run, config))
+    trainer = grpo.make_trainer(run, config, policy, adapter, text_of(run, config), grpo.constants(config))
     return _take_turns(trainer, other).row("grpo_round", "s/round")
 
 

@@ -109,6 +109,13 @@ def problems_or_none(make):
     return []
 
 
+def test_the_same_recipe_twice_has_directories_of_its_own(sweep):
+    made = sweep({"ntp": ntp(), "more": {**ntp(), "after": "ntp"}, "grpo": {**rl(), "after": "more"}})
+    assert [str(run.run_dir) for run in made.runs] == ["ntp/run", "more/run", "more/run"]
+    assert made.runs[1].starts_from == Path("ntp/run/sft")
+    plan.check(made)
+
+
 def test_every_mistake_of_a_grid_is_said_once(sweep):
     stages = {"ntp": ntp(grid={"p_cott": [0.1, 0.2], "seed": [0, 1]}, set={"max_step": 3})}
     stages["grpo"] = rl(set={"temperature": -1}, grid={"n_test": [16, "x"]})
@@ -133,6 +140,10 @@ def test_every_mistake_of_a_grid_is_said_once(sweep):
         ({"grpo": rl()}, "after is 'ntp', which is no stage before it There is none before it."),
         ({"ntp": ntp(grid={"p_cot": 0.1})}, "grid: p_cot must be a list"),
         ({"ntp": ntp(gird={})}, "'gird' is no key of a stage; did you mean 'grid'?"),
+        (
+            {"ntp": ntp(grid={"seed": [0]}), "grpo": rl(grid={"seed": [1]})},
+            "seed is swept by a stage before it already",
+        ),
         ({"ntp": ntp(), "grpo": rl(checkpoints={"every": 0})}, "checkpoints must be"),
         ({"ntp": ntp(checkpoints={"every": 2})}, "there is neither `after` nor `from`"),
         ({"grpo": {**rl(), "after": "", "from": "/nowhere"}}, "no complete checkpoint in /nowhere/sft"),
@@ -205,6 +216,11 @@ def test_branching_off_a_run_that_is_there(sweep, tmp_path, learned):
     assert made.runs[0].starts_from == (run / "sft" / learned.name).resolve()
     assert (made.runs[0].keys["d"], made.runs[0].keys["n_rl"], made.runs[0].keys["seed"]) == (7, 64, 3)
     plan.check(made)
+    figure = [{"plot": "course", "recipe": "sft"}, {"plot": "course", "recipe": "star", "by": ["p_cot"]}]
+    figure.append({"plot": "final", "x": "p_cot"})
+    swept = {"ntp": ntp(grid={"p_cot": [0.25, 0.5]}), "star": rl("star", set={"max_completion_length": 8})}
+    assert sweep(swept, start=run, figure=figure).figure == [{"plot": "course", "recipe": "star", "by": []}]
+    assert "has no stage after next-token prediction" in problems(lambda: sweep({"ntp": ntp()}, start=run))[0]
     (run / "sft" / learned.name / "trainer_state.json").write_text('{"global_step": 10, "max_steps": 20}')
     assert "next-token prediction is not finished" in problems(lambda: sweep(stages, start=run))[0]
 

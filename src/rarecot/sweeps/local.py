@@ -105,11 +105,11 @@ def _start(run: PlannedRun, sweep_dir: Path, recipes: Path, slot: int, jobs: int
 
 def _device(slot: int, jobs: int) -> dict[str, str]:
     """One GPU a run, in turn, where there are several of both."""
-    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
-    driver = Path("/proc/driver/nvidia/gpus")
-    devices = (
-        listed.split(",") if listed else [str(i) for i, _ in enumerate(driver.iterdir())] if driver.is_dir() else []
-    )
+    listed, driver = os.environ.get("CUDA_VISIBLE_DEVICES"), Path("/proc/driver/nvidia/gpus")
+    if listed is not None:
+        devices = listed.split(",")
+    else:
+        devices = [str(i) for i, _ in enumerate(driver.iterdir())] if driver.is_dir() else []
     return {"CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} if len(devices) > 1 and jobs > 1 else {}
 
 
@@ -120,11 +120,12 @@ def _stopped_together(running: dict[int, Any]) -> Iterator[None]:
     def leave(number: int, _: Any) -> None:
         sys.exit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
+    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         for _, process, _, _ in running.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)

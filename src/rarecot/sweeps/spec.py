@@ -156,11 +156,20 @@ def read_sweep(path: Path, sweep_dir: Path | None = None, start: Path | None = N
         spec, found = _stage(str(name), entry, [s.name for s in specs], path)
         problems += [f"{path}: stage {name}: {text}" for text in found]
         specs += [spec] if spec is not None else []
+    problems += [f"{path}: {text}" for text in _swept_twice(specs)]
+    if start is not None and not specs:
+        problems.append(
+            f"{path} has no stage after next-token prediction that could go on from {start}. Leave --from out."
+        )
     if problems:
         raise ConfigError(problems)
+    figure = values.get("figure") or []
     about = {"name": values.get("name", path.stem)} | {k: values.get(k, "") for k in ("shows", "paper", "cost")}
     folder = sweep_dir or Path(values.get("sweep_dir", f"runs/{path.stem}"))
-    return Sweep(about, folder, values.get("figure") or [], _runs(specs))
+    runs = _runs(specs)
+    if start is not None:
+        figure = _without_ntp(figure, {axis for run in runs for axis in run.values})
+    return Sweep(about, folder, figure, runs)
 
 
 def _from(stages: dict[str, Any], start: Path | None) -> dict[str, Any]:
@@ -178,6 +187,38 @@ def _from(stages: dict[str, Any], start: Path | None) -> dict[str, Any]:
         for name, entry in stages.items()
         if name not in trained
     }
+
+
+def _without_ntp(figure: list[dict[str, Any]], swept: set[str]) -> list[dict[str, Any]]:
+    """The panels that are left when the NTP stage, and the axes that only it swept, are replaced by one run."""
+    kept = []
+    for panel in figure:
+        axes = {panel.get("x"), panel.get("y")} if panel.get("plot") in ("final", "heatmap") else set()
+        if panel.get("recipe") == "sft" or not axes <= {None, "recipe", "stage", *swept}:
+            continue
+        kept.append(
+            {
+                **panel,
+                **(
+                    {"by": [axis for axis in panel["by"] if axis in swept or axis == "recipe"]} if "by" in panel else {}
+                ),
+            }
+        )
+    return kept
+
+
+def _swept_twice(specs: list[StageSpec]) -> list[str]:
+    """Axes that a stage sweeps although one that it goes on from has swept them."""
+    axes, problems = {"": frozenset()}, []
+    for spec in specs:
+        before = axes.get(spec.after, frozenset())
+        problems += [
+            f"stage {spec.name}: {axis} is swept by a stage before it already. Take it out of one of the grids."
+            for axis in spec.grid
+            if axis in before
+        ]
+        axes[spec.name] = before | set(spec.grid)
+    return problems
 
 
 def label(values: Mapping[str, Any]) -> str:
@@ -248,7 +289,8 @@ def _runs(specs: list[StageSpec]) -> list[PlannedRun]:
             for labels, keys in spec.points():
                 for step, start in _starts(spec, before):
                     values = {**(before.values if before else {}), **labels, **({CHECKPOINT: step} if step else {})}
-                    shared = before is not None and alone  # it goes on in the same run directory
+                    # It goes on in the same run directory, unless that has such a stage already.
+                    shared = before is not None and alone and not _has(runs, before.run_dir, spec.recipe)
                     run_dir = before.run_dir if shared else Path(spec.name) / (label(values) or "run")
                     inherited = _inherited(spec, before)
                     runs.append(
@@ -265,6 +307,10 @@ def _runs(specs: list[StageSpec]) -> list[PlannedRun]:
                         )
                     )
     return runs
+
+
+def _has(runs: list[PlannedRun], run_dir: Path, recipe: str) -> bool:
+    return any((run.run_dir, run.recipe) == (run_dir, recipe) for run in runs)
 
 
 def _inherited(spec: StageSpec, before: PlannedRun | None) -> dict[str, Any]:

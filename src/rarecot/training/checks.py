@@ -98,9 +98,9 @@ def _sft(request: Any) -> list[str]:
     needed = task.prompt_tokens + task.long_tokens if is_generated else 0
     if name := arguments.model_name_or_path:
         folder = model_folder(request)
-        return problems + (
-            checkpoints.misfits(folder, request.spec.to_mapping(), request.spec.task) if folder else missing(name)
-        )
+        if folder is None:
+            return problems if request.start_comes_first else problems + missing(name)
+        return problems + checkpoints.misfits(folder, request.spec.to_mapping(), request.spec.task)
     named = arguments.tokenizer_name_or_path
     if not is_generated and not named:
         problems.append(

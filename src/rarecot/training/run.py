@@ -185,7 +185,16 @@ def _hold(run_dir: Path) -> None:
         return
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except OSError as error:
+        if not isinstance(
+            error, BlockingIOError
+        ):  # a file system without locks: as unprotected as before there were any
+            print(
+                f"{run_dir} cannot be locked here ({error.strerror}): see to it that one process trains in it",
+                flush=True,
+            )
+            file.close()
+            return
         file.seek(0)
         holder = file.read().strip()
         file.close()

@@ -151,7 +151,7 @@ def test_missing_and_unfinished_runs_are_named(tmp_path):
     folder = make_sweep(tmp_path / "s", runs, [{"plot": "final", "x": "p_cot"}])
     sweep = read_sweep(folder)
     assert sweep.notes[0] == "1 of 9 runs is missing: sft/4 (NTP)."
-    assert sweep.notes[1] == "1 of 9 runs did not come to their end: sft/5 (NTP) at step 3 of 4."
+    assert sweep.notes[1] == "1 of 9 runs did not come to their end: sft/5 (NTP) at 3 of 4 steps."
     assert sweep_html.table(sweep)[1]["seeds"] == "2 of 3"
     result = run_command("python", "eval/report.py", folder)
     assert result.returncode == 0, result.stderr
@@ -213,6 +213,22 @@ def test_curves_are_told_apart_by_what_varies(tmp_path):
     assert text(sweep.runs[0].value("reward_funcs")) == "answer + length_penalty"
 
 
+def test_an_unfinished_star_run_is_named(tmp_path):
+    found = [record("star", 7, round=2), record("star", 20, round=5)]
+    runs = [("star", {"seed": 0}, found), ("star", {"seed": 1}, found[:1])]
+    folder = make_sweep(tmp_path / "s", runs, [{"plot": "course", "x": "round"}])
+    for i in range(2):
+        (folder / f"star/{i}/config.yaml").write_text(yaml.safe_dump({"star": {"max_steps": -1, "rounds": 5}}))
+    assert read_sweep(folder).notes == ["1 of 2 runs did not come to their end: star/1 (STaR) at 2 of 5 rounds."]
+
+
+def test_a_curve_that_is_always_above_is_told_from_one_that_never_is(tmp_path):
+    for accuracy, said in ((0.9, "above 75 % from the first point on"), (0.5, "does not reach 75 %")):
+        runs = [("sft", {"p_cot": p}, [record("sft", 4, accuracy)]) for p in (0.1, 0.2)]
+        sweep = read_sweep(make_sweep(tmp_path / f"s{accuracy}", runs, [{"plot": "final", "x": "p_cot"}]))
+        assert str(curve_crossing(final_curve(sweep.runs, sweep.panels[0]))) == said
+
+
 def test_a_panel_may_show_a_part_of_a_sweep(tmp_path):
     runs = [
         ("grpo", {"temperature": t, "reward_funcs": [name]}, [record("grpo", 4)])
@@ -238,11 +254,11 @@ def test_a_panel_may_show_a_part_of_a_sweep(tmp_path):
     ("rates", "expected"), [((0, 0), 2), ((0.5, 0), 1 / 0.75), ((1, 0), 1), ((0.2, 0.1), 0.9 / 0.55)]
 )
 def test_the_factor_of_the_recursion_is_what_the_verifier_rewards(tmp_path, rates, expected):
-    from rarecot.report.sweep.overlays import _factor
+    from rarecot.report.sweep.overlays import factor
 
     sweep = read_sweep(make_sweep(tmp_path / "s", [("star", {}, [record("star", 4)])]))
     sweep.runs[0].data.config["star"] |= dict(zip(("false_positive_rate", "false_negative_rate"), rates, strict=True))
-    assert _factor(sweep.runs[0], 0.5) == pytest.approx(expected)
+    assert factor(sweep.runs[0], 0.5) == pytest.approx(expected)
 
 
 def test_rounds_are_paired_with_the_next_and_never_over_a_gap(tmp_path):

@@ -106,17 +106,26 @@ def crossing(points: Sequence[tuple[float, float]], level: float = HALFWAY) -> f
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where the mean crosses, and where the single seeds do (those that do)."""
+    """Where the mean crosses, and where the single seeds do (those that do).
+
+    Args:
+        mean: where the mean does; None: nowhere.
+        seeds: where the seeds do.
+        of: how many seeds there are.
+        above: the mean is there from the first point on.
+    """
 
     mean: float | None
     seeds: tuple[float, ...]
     of: int
+    above: bool = False
 
     def __str__(self) -> str:
-        where = f"crosses 75 % at {self.mean:.3g}" if self.mean is not None else "does not cross 75 %"
+        nowhere = "above 75 % from the first point on" if self.above else "does not reach 75 %"
+        where = f"crosses 75 % at {self.mean:.3g}" if self.mean is not None else nowhere
         if self.of < 2:
             return where
-        span = f"{min(self.seeds):.3g}–{max(self.seeds):.3g}" if self.seeds else "never"
+        span = f"{min(self.seeds):.3g}–{max(self.seeds):.3g}" if self.seeds else "none crosses"
         some = "" if len(self.seeds) in (0, self.of) else f"{len(self.seeds)} of "
         return f"{where} ({some}{self.of} seeds: {span})"
 
@@ -129,7 +138,8 @@ def curve_crossing(curve: Sequence[Point]) -> Crossing:
         for seed, value in zip(p.seeds, p.values, strict=True):
             by_seed[seed].append((float(p.x), value))
     single = [x for points in by_seed.values() if len(points) == len(curve) and (x := crossing(points)) is not None]
-    return Crossing(crossing([(float(p.x), p.mean) for p in curve]), tuple(single), len(by_seed))
+    means = [(float(p.x), p.mean) for p in curve]
+    return Crossing(crossing(means), tuple(single), len(by_seed), bool(means) and means[0][1] >= HALFWAY)
 
 
 def recursion_pairs(run: SweepRun) -> list[tuple[Record, Record]]:

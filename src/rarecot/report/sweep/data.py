@@ -63,11 +63,12 @@ class SweepRun:
 
     @property
     def stopped_at(self) -> tuple[int, int] | None:
-        """(steps measured, steps asked for) of a run whose last evaluation is not at its last step; None if it is, or if
-        its length was not set in steps."""
-        wanted = self.data.config.get(self.recipe, {}).get("max_steps", -1) if self.data else -1
+        """(steps measured, steps asked for; of STaR, rounds) of a run whose last evaluation is not at its end; None if it is, or
+        if its length was set in neither."""
+        options = self.data.config.get(self.recipe, {}) if self.data else {}
+        unit, wanted = ("round", options["rounds"]) if "rounds" in options else ("step", options.get("max_steps", -1))
         greedy = self.last("greedy")
-        return (greedy["step"], wanted) if greedy and greedy["step"] < wanted else None
+        return (greedy[unit], wanted) if greedy and greedy[unit] < wanted else None
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,11 @@ class SweepData:
             said.append(
                 f"{len(missing)} of {len(self.runs)} runs {verb} missing: {'; '.join(r.name for r in missing)}."
             )
-        early = [f"{r.name} at step {r.stopped_at[0]} of {r.stopped_at[1]}" for r in self.runs if r.stopped_at]
+        early = [
+            f"{r.name} at {r.stopped_at[0]} of {r.stopped_at[1]} {'rounds' if r.recipe == 'star' else 'steps'}"
+            for r in self.runs
+            if r.stopped_at
+        ]
         if early:
             said.append(f"{len(early)} of {len(self.runs)} runs did not come to their end: {'; '.join(early)}.")
         return said

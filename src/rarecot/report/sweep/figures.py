@@ -17,9 +17,10 @@ from rarecot.report.figures import GREEDY, SAMPLED, STYLE, guess_rate
 from rarecot.report.figures import THEORY as GREY
 from rarecot.report.sweep.curves import Point, aligned, cells, course, course_curve, final_curve, recursion_pairs
 from rarecot.report.sweep.data import SweepData, SweepRun, conditions, label, number, ordered, text
-from rarecot.report.sweep.overlays import Curve, boundary, draw
+from rarecot.report.sweep.overlays import Curve, boundary, draw, factor
 from rarecot.report.sweep.panels import Panel
 from rarecot.report.sweep.words import axis, caption, is_share, title, unit
+from rarecot.theory.predict import odds_recursion
 
 # Okabe and Ito's colours, which the colour-blind can tell apart, the darker ones first; a marker each says it again.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
@@ -202,8 +203,11 @@ def _recursion(axes: Axes, panel: Panel, groups: Any, names: Any, colours: Seque
         axes.errorbar(x, y, **bars, lw=0, elinewidth=0.9, **style, label=name)
     guess = guess_rate([run.data for run in runs])
     if guess is not None:
-        formula = "2p/(1 + p), Theorem 2" if guess == 0.5 else "odds / g"
-        axes.plot(grid, grid / (grid + (1 - grid) * guess), color=GREY, lw=1.3, ls="--", zorder=1, label=formula)
+        for ratio in sorted({factor(run, guess) for run in runs}):
+            formula = "2p/(1 + p), Theorem 2" if ratio == 2 else f"odds × {ratio:.3g} (a_L / a_S)"
+            axes.plot(
+                grid[:-1], odds_recursion(grid[:-1], ratio, 1), color=GREY, lw=1.3, ls="--", zorder=1, label=formula
+            )
     axes.plot(grid, grid, color=GREY, lw=0.9, ls=":", zorder=1, label="no change")
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.04), aspect="equal", adjustable="box")
     axes.set(xlabel="long share of the rollouts of round n", ylabel="long share in round n + 1")

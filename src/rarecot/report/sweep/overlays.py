@@ -99,14 +99,14 @@ def _star(axes: Axes, panel: Panel, guess: float, curves: Sequence[Curve]) -> No
         if curve.points and 0 < curve.points[0].mean < 1:
             start, end = curve.points[0].x, curve.points[-1].x
             grid = np.linspace(start, end, 200)
-            predicted = odds_recursion(curve.points[0].mean, _factor(curve.runs[0], guess), grid - start)
+            predicted = odds_recursion(curve.points[0].mean, factor(curve.runs[0], guess), grid - start)
             axes.plot(grid, predicted, color=curve.colour, lw=1.2, ls="--", zorder=1)
-    factors = sorted({round(_factor(run, guess), 2) for curve in curves for run in curve.runs})
+    factors = sorted({round(factor(run, guess), 2) for curve in curves for run in curve.runs})
     said = ", ".join(f"{factor:g}" for factor in factors)
     axes.plot([], [], color=COLOUR, lw=1.2, ls="--", label=f"odds × {said} a round (a_L / a_S, Theorem 2)")
 
 
-def _factor(run: SweepRun, guess: float) -> float:
+def factor(run: SweepRun, guess: float) -> float:
     """a_L / a_S of parity, as the run's verifier sees it: it rewards a wrong answer, or not a right one, at the rates asked for."""
     options = run.data.config.get(run.recipe, {})
     positive, negative = options.get("false_positive_rate", 0.0), options.get("false_negative_rate", 0.0)
