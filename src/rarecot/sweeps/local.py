@@ -67,7 +67,7 @@ def run_all(runs: list[PlannedRun], sweep_dir: Path, recipes: Path, jobs: int) -
     running: dict[int, tuple[PlannedRun, subprocess.Popen[bytes], float, Path]] = {}
     with _stopped_together(running):
         while waiting or running:
-            for run in list(waiting):
+            for run in sorted(waiting, key=lambda run: run.after is None):  # what goes on first: whole chains early
                 before = ended.get(run.after, "missing" if run.after in {r.id for r in runs} else "known")
                 outcome = None
                 if before in ("failed", "not run"):
