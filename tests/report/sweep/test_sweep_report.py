@@ -213,6 +213,15 @@ def test_curves_are_told_apart_by_what_varies(tmp_path):
     assert text(sweep.runs[0].value("reward_funcs")) == "answer + length_penalty"
 
 
+@pytest.mark.parametrize(("after", "count"), [(0.4, 1), (0.45, 1), (0.6, 0), (0.2, 0)])
+def test_rounds_that_agree_with_the_recursion(after, count):
+    """From 0.25 the odds × 2 give 0.4; with 100 responses each, intervals of ± 0.08 and ± 0.1 explain 0.15 at most."""
+    from rarecot.report.sweep.curves import agreeing
+
+    pair = (record("star", 0, long_share=0.25), record("star", 1, long_share=after))
+    assert agreeing([pair], 2.0) == count
+
+
 def test_an_unfinished_star_run_is_named(tmp_path):
     found = [record("star", 7, round=2), record("star", 20, round=5)]
     runs = [("star", {"seed": 0}, found), ("star", {"seed": 1}, found[:1])]

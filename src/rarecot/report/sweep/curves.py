@@ -1,6 +1,7 @@
 """The numbers behind a sweep's panels: seeds together, crossings, rounds in pairs, cells."""
 
 import itertools
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
@@ -146,6 +147,18 @@ def recursion_pairs(run: SweepRun) -> list[tuple[Record, Record]]:
     """The rollouts of round n with those of round n + 1; a round that is missing is in no pair."""
     rounds = {progress(record, "round"): record for record in run.series("rollouts")}
     return [(rounds[n], rounds[n + 1]) for n in sorted(rounds) if n + 1 in rounds]
+
+
+def agreeing(pairs: Sequence[tuple[Record, Record]], ratio: float) -> int:
+    """How many rounds are as the recursion says: the next long share differs from that which the odds times `ratio` give by no
+    more than the 95 % intervals of both shares explain, the first carried through the recursion."""
+    count = 0
+    for before, after in pairs:
+        p, q = before["long_share"], after["long_share"]
+        slope = ratio / (1 + (ratio - 1) * p) ** 2
+        half_p, half_q = ((r["long_share_ci"][1] - r["long_share_ci"][0]) / 2 for r in (before, after))
+        count += abs(q - ratio * p / (1 + (ratio - 1) * p)) <= math.hypot(slope * half_p, half_q)
+    return count
 
 
 def cells(runs: Sequence[SweepRun], panel: Panel) -> Mapping[tuple[Hashable, Hashable], Point]:

@@ -15,7 +15,16 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLoc
 from rarecot.report.data import Record
 from rarecot.report.figures import GREEDY, SAMPLED, STYLE, guess_rate
 from rarecot.report.figures import THEORY as GREY
-from rarecot.report.sweep.curves import Point, aligned, cells, course, course_curve, final_curve, recursion_pairs
+from rarecot.report.sweep.curves import (
+    Point,
+    agreeing,
+    aligned,
+    cells,
+    course,
+    course_curve,
+    final_curve,
+    recursion_pairs,
+)
 from rarecot.report.sweep.data import SweepData, SweepRun, conditions, label, number, ordered, text
 from rarecot.report.sweep.overlays import Curve, boundary, draw, factor
 from rarecot.report.sweep.panels import Panel
@@ -193,15 +202,19 @@ def _course(axes: Axes, panel: Panel, groups: Any, names: Any, colours: Sequence
 def _recursion(axes: Axes, panel: Panel, groups: Any, names: Any, colours: Sequence[Any]) -> list[Point]:
     runs: list[SweepRun] = []
     grid = np.linspace(0, 1, 200)
+    guess = guess_rate([run.data for members in groups.values() for run in members])
     for i, ((values, members), colour) in enumerate(zip(groups.items(), colours, strict=True)):
         runs += members
         pairs = [pair for run in members for pair in recursion_pairs(run)]
+        as_said = (
+            sum(agreeing(recursion_pairs(run), factor(run, guess)) for run in members) if guess is not None else None
+        )
+        counted = f"{len(pairs)} rounds" + (f", {as_said} within 95 % of theory" if as_said is not None else "")
         x, y = [a["long_share"] for a, _ in pairs], [b["long_share"] for _, b in pairs]
         bars = {f"{way}err": _bars([pair[n] for pair in pairs]) for n, way in enumerate("xy")} if pairs else {}
         style = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "ms": 5, "mec": "white", "mew": 0.6}
-        name = names[values] or f"measured ({len(pairs)} rounds)"
+        name = f"{names[values] or 'measured'} ({counted})"
         axes.errorbar(x, y, **bars, lw=0, elinewidth=0.9, **style, label=name)
-    guess = guess_rate([run.data for run in runs])
     if guess is not None:
         for ratio in sorted({factor(run, guess) for run in runs}):
             formula = "2p/(1 + p), Theorem 2" if ratio == 2 else f"odds × {ratio:.3g} (a_L / a_S)"
