@@ -9,18 +9,15 @@ started again. One model's records are printed as JSON lines.
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
-from rarecot.checkpoints import misfits, resolve
+from rarecot.checkpoints import misfits, model_folder
 from rarecot.errors import ConfigError, exit_with
 from rarecot.evaluation.suite import Suite, read_suite
-from rarecot.hub import is_hub_id, model_snapshot
-from rarecot.mixtures.spec import spec_of_manifest
+from rarecot.mixtures.spec import spec_of_manifest, with_source
 from rarecot.quiet import quiet
 from rarecot.sampling import BACKENDS, Samplers
 from rarecot.sampling.vllm import support
-from rarecot.tasks.corpus import TextCorpus
 
 
 def main() -> None:
@@ -43,9 +40,7 @@ def main() -> None:
     if args.model and spec is None:
         raise ConfigError(["--model needs a --suite whose `mixture` says which problems to ask."])
     if args.source and spec:
-        if not isinstance(spec.task, TextCorpus):
-            raise ConfigError([f"--source names where a corpus lies, but {args.suite} is not about one. Leave it out."])
-        spec = replace(spec, task=replace(spec.task, source=args.source))
+        spec = with_source(spec, args.source)
     if args.model and (problems := misfits(folder, spec.to_mapping(), spec.task)):
         raise ConfigError(problems)
     if args.run and spec and spec.identity() != spec_of_manifest(args.run).identity():
@@ -73,16 +68,6 @@ def main() -> None:
             args.out.mkdir(parents=True, exist_ok=True)
             save_responses(args.out / f"t{temperature:g}.parquet", responses, rows["prompt"])
         print(json.dumps(record))
-
-
-def model_folder(name: str) -> Path:
-    """A checkpoint's folder, or the hub's cache of a model."""
-    if is_hub_id(name):
-        return model_snapshot(name, weights=True)
-    folder = resolve(Path(name))
-    if folder is None:
-        raise ConfigError([f"{name} holds no model: no config.json and no complete checkpoint."])
-    return folder
 
 
 if __name__ == "__main__":

@@ -14,13 +14,14 @@ SCRIPTS = [path for folder in ("recipes", "eval", "data_mixes") for path in sort
 ALLOWED = {
     "tasks": set(),
     "theory": set(),
+    "forecast": {"theory", "evaluation", "sampling", "rewards"},
     "verify": set(),
     "rewards": {"verify"},
     "sampling": set(),
     "mixtures": {"tasks", "verify"},
     "evaluation": {"sampling", "mixtures", "tasks", "verify"},
-    "training": {"evaluation", "sampling", "mixtures", "rewards", "tasks", "verify"},
-    "report": {"evaluation", "theory"},
+    "training": {"forecast", "theory", "evaluation", "sampling", "mixtures", "rewards", "tasks", "verify"},
+    "report": {"forecast", "evaluation", "theory"},
     "sweeps": {"training", "evaluation", "mixtures", "report"},
 }
 LEAVES = {"errors", "hub", "quiet", "types", "parsing", "rendering", "checkpoints", "stages"}

@@ -7,6 +7,7 @@ from conftest import ROOT
 from rarecot.errors import ConfigError
 from rarecot.evaluation.suite import read_suite
 from rarecot.mixtures.spec import MixtureSpec, read_mapping
+from rarecot.theory.linear.spec import LinearSpec
 from rarecot.training.request import parse
 
 HIDDEN = {".venv", ".git", "runs"}
@@ -22,7 +23,7 @@ def names(folder):
 
 
 # Sweeps are held against their recipes in tests/sweeps.
-RECIPES = [path for path in names("recipes") if path.parent.name not in ("accelerate", "experiments")]
+RECIPES = [path for path in names("recipes") if path.parent.name not in ("accelerate", "experiments", "linear")]
 
 
 def test_none_is_forgotten():
@@ -64,6 +65,15 @@ def problems(stage, words):
     except ConfigError as error:
         return error.problems
     return []
+
+
+@pytest.mark.parametrize("path", names("recipes/linear"), ids=lambda p: p.stem)
+def test_linear(path):
+    spec, problems = LinearSpec.from_mapping(read_mapping(path))
+    assert problems == []
+    assert spec.out == f"runs/linear-{path.stem}", "each has a folder of its own"
+    assert path.read_text().startswith("#"), "an experiment says in a sentence what it shows"
+    assert "Cost: " in path.read_text()
 
 
 @pytest.mark.parametrize("path", names("recipes/accelerate"), ids=lambda p: p.stem)

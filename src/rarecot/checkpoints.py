@@ -71,6 +71,20 @@ def resolve(path: Path) -> Path | None:
     return newest(path)
 
 
+def model_folder(name: str) -> Path:
+    """A checkpoint's folder, or the hub's cache of a model.
+
+    Raises:
+        ConfigError: there is no model.
+    """
+    if is_hub_id(name):
+        return model_snapshot(name, weights=True)
+    folder = resolve(Path(name))
+    if folder is None:
+        raise ConfigError([f"{name} holds no model: no config.json and no complete checkpoint."])
+    return folder
+
+
 def is_adapter(folder: Path) -> bool:
     """Whether a checkpoint holds a LoRA adapter instead of a whole model."""
     return (folder / ADAPTER).is_file()

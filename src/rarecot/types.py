@@ -50,12 +50,14 @@ class Completion:
         text: the decoded response, without special tokens.
         finish_reason: `stop` (the model wrote its end-of-sequence token) or `length` (cut off).
         logprobs: natural-log probability of each id under the sampling distribution, or None if not asked for.
+        top: for each position the likeliest ids with their log-probabilities, or None if not asked for.
     """
 
     token_ids: list[int]
     text: str
     finish_reason: FinishReason
     logprobs: list[float] | None = None
+    top: list[dict[int, float]] | None = None
 
     @property
     def length(self) -> int:

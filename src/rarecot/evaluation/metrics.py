@@ -65,6 +65,7 @@ def summarise(responses: Sequence[Response], long_from: int | None = None) -> di
     prompts = [r.problem_id for r in responses]
     correct = np.array([r.verdict == "correct" for r in responses])
     long = np.array([r.kind == "long" for r in responses])
+    truncated = np.array([r.verdict == "truncated" for r in responses])
     lengths = np.array([r.completion.length for r in responses])
     by_length = (
         {}
@@ -83,6 +84,8 @@ def summarise(responses: Sequence[Response], long_from: int | None = None) -> di
         "length_p95": float(np.quantile(lengths, 0.95)),
         "length_correct_mean": _mean(lengths[correct]),
         "length_wrong_mean": _mean(lengths[~correct]),
+        "length_long_mean": _mean(lengths[long]),
+        "length_short_mean": _mean(lengths[~long]),
         "long_share": float(long.mean()),
         "long_share_ci": list(proportion_interval(long.tolist(), prompts)),
         **by_length,
@@ -90,7 +93,9 @@ def summarise(responses: Sequence[Response], long_from: int | None = None) -> di
         "accuracy_long_ci": _interval(correct, long, prompts),
         "accuracy_short": _mean(correct[~long]),
         "accuracy_short_ci": _interval(correct, ~long, prompts),
-        "truncated_share": float(np.mean([r.verdict == "truncated" for r in responses])),
+        "truncated_share": float(truncated.mean()),
+        "truncated_long_share": _mean(truncated[long]),
+        "truncated_short_share": _mean(truncated[~long]),
         "no_answer_share": float(np.mean([r.verdict == "no_answer" for r in responses])),
         "timed_out_share": float(np.mean([r.verdict == "timed_out" for r in responses])),
         "unparseable_gold_share": float(np.mean([r.verdict == "unparseable_gold" for r in responses])),

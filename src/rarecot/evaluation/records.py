@@ -7,6 +7,8 @@ from typing import Any
 
 from rarecot.stages import STAGES
 
+Record = dict[str, Any]
+
 FILE = "records.jsonl"
 COMPLETIONS = "completions"  # folder of a run: the generations behind each record
 
@@ -40,6 +42,8 @@ FIELDS: dict[str, str] = {
     "length_p95": "the same",
     "length_correct_mean": "the same, of the right responses",
     "length_wrong_mean": "the same, of the others",
+    "length_long_mean": "the same, of the long responses; null if there are none",
+    "length_short_mean": "the same, of the short responses; null if there are none",
     "long_share": "share of responses with anything before the answer",
     "long_share_ci": "95 % interval, clustered by prompt",
     "long_share_by_length": "share of responses nearer in length to the long demonstrations than to the short ones",
@@ -49,6 +53,8 @@ FIELDS: dict[str, str] = {
     "accuracy_short": "accuracy of the short responses; null if there are none",
     "accuracy_short_ci": "95 % interval, clustered by prompt",
     "truncated_share": "share of responses that were cut off",
+    "truncated_long_share": "share of the long responses that were cut off; null if there are none",
+    "truncated_short_share": "share of the short responses that were cut off; null if there are none",
     "no_answer_share": "share of finished responses without a readable answer",
     "timed_out_share": "share of finished responses whose answer took too long to compare with the gold; counted as wrong",
     "unparseable_gold_share": "share of finished responses whose gold could not be read; counted as wrong, and not rewarded or punished",
@@ -56,8 +62,19 @@ FIELDS: dict[str, str] = {
     "loss_normalisation": "RL only: how the loss weighs tokens and sequences",
     "dead_group_share": "rollouts only: share of prompts whose responses all got the same reward",
     "reward_mean": "rollouts only: mean total reward",
+    "reward_long_mean": "rollouts only: mean total reward of the long responses; null if there are none",
+    "reward_short_mean": "rollouts only: mean total reward of the short responses; null if there are none",
     "kept_share": "STaR's rollouts only: share of responses that were kept for training",
     "kept_long_share": "STaR's rollouts only: share of the kept responses that are long; null if none was kept",
+    "selection_reward": "rollouts only: what the rewards of correctness push the odds of long by, every response taken as finished and weighed alike "
+    "(policy gradients: difference of the modes' mean advantages; STaR: log-ratio of what is kept of them, nats)",
+    "selection_length": "the same: what the rewards of length add",
+    "selection_truncation": "the same: what responses that were cut off add",
+    "selection_normalisation": "the same: what the loss's weights add",
+    "selection_importance": "the same: what importance sampling adds",
+    "log_odds_shift": "policy gradients' rollouts only: change of the log-odds of long since before RL (nats), by weighing responses "
+    "that were sampled then by what the policy makes of them now; far less noisy than the shares of two batches",
+    "log_odds_ess": "the same: effective share of the responses behind it, of the worse mode (1: all weigh alike)",
     "log_ratio_mean_long": "vLLM rollouts only: mean of log π_trainer − log π_sampler over the long responses' tokens",
     "log_ratio_max_long": "the same: largest absolute value",
     "is_cut_share_long": "the same: share of tokens whose importance ratio was cut at its bound",

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import yaml
 
 from rarecot.errors import ConfigError, nearest
 from rarecot.tasks import TASKS, Corpus, Task
+from rarecot.tasks.corpus import TextCorpus
 
 MANIFEST = "manifest.json"
 # One independent random stream a purpose, so that resizing one split leaves the others as they were.
@@ -214,6 +215,19 @@ def spec_of_manifest(folder: Path) -> MixtureSpec:
     manifest = json.loads(path.read_text())
     keys = {"task", *_types(MixtureSpec), *_types(TASKS.get(manifest.get("task"), MixtureSpec))}
     return MixtureSpec.from_mapping({key: manifest[key] for key in keys & set(manifest)}, where=str(path))
+
+
+def with_source(spec: MixtureSpec, source: str) -> MixtureSpec:
+    """The mixture with its corpus read from elsewhere.
+
+    Raises:
+        ConfigError: its problems are generated, not read.
+    """
+    if not isinstance(spec.task, TextCorpus):
+        raise ConfigError(
+            [f"--source names where a corpus lies, but {spec.to_mapping()['task']} is made up. Leave it out."]
+        )
+    return replace(spec, task=replace(spec.task, source=source))
 
 
 def locate(name: str, config_path: Path) -> Path:

@@ -12,7 +12,7 @@ import yaml
 
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
-from rarecot.evaluation.records import COMPLETIONS, completions_name
+from rarecot.evaluation.records import COMPLETIONS, Record, completions_name
 from rarecot.stages import RL_STAGES
 
 # Options that say where a run lies or how it was watched, not what it is. Those of the mixture stand in the manifest.
@@ -41,8 +41,6 @@ _NOT_THE_MIXTURE = {
     "revision",
     "dropped",
 }
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)

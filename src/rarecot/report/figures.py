@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import Record, RunData, conditions
-from rarecot.theory.predict import fit_odds_ratio, greedy_threshold, odds_recursion
+from rarecot.theory.predict import GUESS_RATES, fit_odds_ratio, greedy_threshold, odds_recursion
 
 GREEDY, SAMPLED, THEORY, FIT, SHORT = "#0b5fa5", "#e07b00", "#3a3a3a", "#8a2be2", "#9aa0a6"
 STYLE = {
@@ -179,9 +179,9 @@ def _draw_curve(
 
 
 def guess_rate(runs: Sequence[RunData]) -> float | None:
-    """How often a short answer is right by chance, where the task fixes it: 1/2 for parity. Then the thresholds and factors of
-    the theorems hold as they stand; for problems in words they have to be measured."""
-    return 0.5 if {run.manifest["task"] for run in runs} == {"parity"} else None
+    """How often a short answer is right by chance, where the task of all runs fixes it (`predict.GUESS_RATES`)."""
+    tasks = {run.manifest["task"] for run in runs}
+    return GUESS_RATES.get(next(iter(tasks))) if len(tasks) == 1 else None
 
 
 def draw_calibration(axes: Axes, runs: Sequence[RunData]) -> None:

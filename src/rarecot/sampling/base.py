@@ -18,6 +18,7 @@ class SamplingParams:
         n: completions a prompt.
         seed: of the random stream, which is the sampler's own; None draws from torch's global stream.
         logprobs: whether to return the log-probability of each generated token.
+        top: with logprobs, how many of the likeliest tokens to return beside each generated one.
     """
 
     max_new_tokens: int
@@ -25,6 +26,7 @@ class SamplingParams:
     n: int = 1
     seed: int | None = None
     logprobs: bool = False
+    top: int = 0
 
 
 class Sampler(Protocol):
@@ -55,7 +57,11 @@ def eos_ids(generation_config: Any, tokenizer: Any) -> list[int]:
 
 
 def completion_from_ids(
-    tokenizer: Any, ids: list[int], eos_token_ids: Collection[int], logprobs: list[float] | None = None
+    tokenizer: Any,
+    ids: list[int],
+    eos_token_ids: Collection[int],
+    logprobs: list[float] | None = None,
+    top: list[dict[int, float]] | None = None,
 ) -> Completion:
     """What was written, from its ids: up to and with the end-of-sequence token, or cut off.
 
@@ -63,4 +69,4 @@ def completion_from_ids(
     """
     stopped = bool(ids) and ids[-1] in eos_token_ids
     text = tokenizer.decode(ids[:-1] if stopped else ids, skip_special_tokens=False)
-    return Completion(ids, text, "stop" if stopped else "length", logprobs)
+    return Completion(ids, text, "stop" if stopped else "length", logprobs, top)

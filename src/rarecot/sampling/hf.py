@@ -51,6 +51,7 @@ class HfSampler:
         alive = torch.arange(len(prompts), device=device)  # rows that have not ended
         generated: list[list[int]] = [[] for _ in prompts]
         logprobs: list[list[float]] = [[] for _ in prompts]
+        top: list[list[dict[int, float]]] = [[] for _ in prompts]
         cache, done, chunk = None, 0, FIRST_CHUNK
         while done < params.max_new_tokens and len(alive):
             chunk = min(chunk, params.max_new_tokens - done)
@@ -61,13 +62,15 @@ class HfSampler:
                 generation_config=self._generation_config(params, chunk),
             )
             new = output.sequences[:, ids.shape[1] :]  # (alive, ≤ chunk)
-            scores = _logprobs(output.logits, new, params) if params.logprobs else None
+            scores = _logprobs(output.logits, params) if params.logprobs else None  # (alive, ≤ chunk, V)
             ended = torch.isin(new, torch.tensor(self.ends, device=device))  # (alive, ≤ chunk)
             for k, row in enumerate(alive.tolist()):
                 stop = int(ended[k].int().argmax()) + 1 if ended[k].any() else new.shape[1]
                 generated[row] += new[k, :stop].tolist()
                 if scores is not None:
-                    logprobs[row] += scores[k, :stop].tolist()
+                    mine = scores[k, :stop]  # (stop, V)
+                    logprobs[row] += mine.gather(-1, new[k, :stop, None]).squeeze(-1).tolist()
+                    top[row] += _likeliest(mine, params.top)
             going = (~ended.any(dim=1)).nonzero().squeeze(1)
             done, alive = done + new.shape[1], alive[going]
             ids = output.sequences[going]
@@ -77,8 +80,10 @@ class HfSampler:
                 cache.batch_select_indices(going)
             chunk *= 2
         return [
-            completion_from_ids(self.tokenizer, tokens, self.ends, scores if params.logprobs else None)
-            for tokens, scores in zip(generated, logprobs, strict=True)
+            completion_from_ids(
+                self.tokenizer, tokens, self.ends, scores if params.logprobs else None, best if params.top else None
+            )
+            for tokens, scores, best in zip(generated, logprobs, top, strict=True)
         ]
 
     @property
@@ -102,10 +107,17 @@ class HfSampler:
         )
 
 
-def _logprobs(logits: Sequence[torch.Tensor], new: torch.Tensor, params: SamplingParams) -> torch.Tensor:
-    """Log-probabilities of the chosen tokens, shape (B, T), at the sampling temperature (1 when greedy)."""
-    stacked = torch.stack(list(logits), dim=1).float() / (params.temperature or 1.0)  # (B, T, V)
-    return stacked.log_softmax(-1).gather(-1, new.unsqueeze(-1)).squeeze(-1)
+def _logprobs(logits: Sequence[torch.Tensor], params: SamplingParams) -> torch.Tensor:
+    """Log-probabilities of all tokens, shape (B, T, V), at the sampling temperature (1 when greedy)."""
+    return (torch.stack(list(logits), dim=1).float() / (params.temperature or 1.0)).log_softmax(-1)
+
+
+def _likeliest(scores: torch.Tensor, count: int) -> list[dict[int, float]]:
+    """For each of the T positions of scores (T, V), the `count` best ids."""
+    if not count:
+        return []
+    values, ids = scores.topk(min(count, scores.shape[-1]), dim=-1)
+    return [dict(zip(*pair, strict=True)) for pair in zip(ids.tolist(), values.tolist(), strict=True)]
 
 
 @contextlib.contextmanager

@@ -46,10 +46,14 @@ class VllmSampler:
         return [[self._completion(c, params) for c in output.outputs] for output in outputs]
 
     def _completion(self, output: Any, params: SamplingParams) -> Completion:
-        ids, scores = list(output.token_ids), None
+        ids, scores, top = list(output.token_ids), None, None
         if params.logprobs:
             scores = [step[token].logprob for step, token in zip(output.logprobs, ids, strict=True)]
-        return completion_from_ids(self.tokenizer, ids, self.ends, scores)
+        if params.top:
+            top = [
+                {i: found.logprob for i, found in step.items() if found.rank <= params.top} for step in output.logprobs
+            ]
+        return completion_from_ids(self.tokenizer, ids, self.ends, scores, top)
 
 
 @contextlib.contextmanager
@@ -137,7 +141,7 @@ def sampling_params(params: SamplingParams, row: int, ends: Collection[int]) -> 
         max_tokens=params.max_new_tokens,
         stop_token_ids=sorted(ends),
         seed=None if params.seed is None or params.temperature == 0 else row_seed(params.seed, row),
-        logprobs=0 if params.logprobs else None,
+        logprobs=params.top if params.logprobs else None,
         detokenize=False,  # our own decoding keeps special tokens visible
     )
 

@@ -140,7 +140,9 @@ class ServerSampler:
         self.name = f"vllm {server.dtype}"
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
-        """See `Sampler.sample`. Raises `EngineLost` when the server fails."""
+        """See `Sampler.sample`. Raises `EngineLost` when the server fails; ValueError for `top`, which is not asked of servers."""
+        if params.top:
+            raise ValueError("the likeliest tokens are not asked of a vLLM server; open the checkpoint here")
         with ThreadPoolExecutor(CONNECTIONS) as pool:
             return list(pool.map(lambda item: self._one(*item, params), enumerate(prompt_ids)))
 

@@ -7,6 +7,7 @@ mismatch between sampler and trainer recorded; the harness runs beside it.
 
 import contextlib
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from trl import GRPOTrainer, ModelConfig
 
 from rarecot.errors import ConfigError
 from rarecot.evaluation.callback import progress
+from rarecot.forecast import audit
 from rarecot.sampling import eos_ids
 from rarecot.sampling.vllm import support
 from rarecot.sampling.vllm.server import Server, misfits
@@ -24,6 +26,7 @@ from rarecot.training import session
 from rarecot.training.models import base_name, pretrained
 from rarecot.training.request import Request
 from rarecot.training.rl import memory_plan, mismatch
+from rarecot.training.rl.anchor import Anchor, open_anchor
 from rarecot.training.rl.losses import describe
 from rarecot.training.rl.memory_plan import available_ram
 from rarecot.training.rl.rollouts import RolloutRecorder, rewards_of
@@ -31,6 +34,8 @@ from rarecot.training.rl.sync_check import PROMPTS, TOLERANCE
 from rarecot.training.run import Run
 from rarecot.training.start import model_folder
 from rarecot.training.text import Text
+
+SCORED_TOGETHER = 16  # sequences; a large vocabulary makes their logits large
 
 
 def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
@@ -69,6 +74,61 @@ class RecordedGRPOTrainer(GRPOTrainer):
     """TRL's trainer, which completes the record of each batch of rollouts with the mismatch of its sampler."""
 
     recorder: RolloutRecorder
+    text: Text
+    anchor: Anchor | None = None
+
+    def score(self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -> list[float]:
+        """Log-probability of each response under the policy as it stands, at the sampling temperature. On every rank."""
+        device, pad = self.accelerator.device, self.processing_class.pad_token_id
+        scores = [0.0] * len(responses)
+        order = sorted(range(len(responses)), key=lambda i: (len(responses[i]), len(prompts[i])))
+        with _evaluating(self.model):
+            for start in range(0, len(order), SCORED_TOGETHER):
+                rows = order[start : start + SCORED_TOGETHER]
+                before, after = max(len(prompts[i]) for i in rows), max(len(responses[i]) for i in rows)
+                ids = torch.full((len(rows), before + after), pad, device=device)  # (B, P + T), prompts to the left
+                mask = torch.zeros_like(ids)
+                for row, i in enumerate(rows):
+                    first, sequence = before - len(prompts[i]), [*prompts[i], *responses[i]]
+                    ids[row, first : first + len(sequence)] = torch.tensor(sequence, device=device)
+                    mask[row, first : first + len(sequence)] = 1
+                logps = self._get_per_token_logps_and_entropies(self.model, ids, mask, after)[0]  # (B, T)
+                for i, total in zip(rows, (logps * mask[:, before:]).double().sum(1).tolist(), strict=True):
+                    scores[i] = total
+        return scores
+
+    def _weighed(self) -> dict[str, float]:
+        """The long share of the policy that samples next, from the responses of before RL."""
+        run = self.recorder.run
+        if self.anchor is None:
+            policy = session.sampler_for(run, self, self.processing_class)
+            model = self.accelerator.unwrap_model(self.model)
+            self.anchor = open_anchor(run, self.text, lambda: policy(model), self.score)
+        return self.anchor.fields(self.score) if self.anchor else {}
+
+    def _calculate_rewards(self, *args: Any) -> torch.Tensor:
+        self.each = super()._calculate_rewards(*args)  # (B, rewards), over all processes
+        return self.each
+
+    def _selection(self, output: dict[str, torch.Tensor]) -> dict[str, float]:
+        """The round's audit, on rank 0."""
+        importance = None
+        if (ratios := output.get("importance_sampling_ratio")) is not None:
+            mask = output["completion_mask"]
+            ratios = ratios.expand_as(mask)  # ratios of whole sequences have one column
+            importance = self.accelerator.gather((ratios * mask).sum(1) / mask.sum(1).clamp(min=1)).cpu().numpy()
+        if not self.accelerator.is_main_process:
+            return {}
+        batch = self.recorder.batch(self.each.double().cpu().numpy(), importance)
+        masked = self.args.mask_truncated_completions
+        return audit.policy_gradient(
+            batch, self.num_generations, self.audited_scale, self.loss_type, self.recorder.usual(), masked
+        )
+
+    @property
+    def audited_scale(self) -> str:
+        """How advantages come from rewards, as `audit.advantages` names it."""
+        return self.scale_rewards
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         started, synced = time.perf_counter(), self.vllm_generation.seconds if self.use_vllm else 0.0
@@ -82,7 +142,9 @@ class RecordedGRPOTrainer(GRPOTrainer):
         return output
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
+        weighed = self._weighed()  # before the rollouts: a sampler of theirs may be put to sleep after them
         output = super()._generate_and_score_completions(inputs)
+        self.recorder.add(weighed)
         if "importance_sampling_ratio" in output:  # sampled by vLLM
             worst = self.recorder.mismatch(
                 mismatch.token_ratios(
@@ -95,8 +157,20 @@ class RecordedGRPOTrainer(GRPOTrainer):
             )
             allowed, _ = TOLERANCE[self.vllm_generation.watch.dtype]
             self.vllm_generation.suspicious = worst > allowed
+        self.recorder.add(self._selection(output))
         self.recorder.write()
         return output
+
+
+@contextlib.contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(training)
 
 
 def make_trainer(
@@ -134,7 +208,7 @@ def make_trainer(
             processing_class=tokenizer,
             peft_config=adapter,
         )
-    trainer.recorder = recorder
+    trainer.recorder, trainer.text = recorder, text
     if config.use_vllm:
         trainer.vllm_generation.watch.step = lambda: trainer.state.global_step
     return trainer

@@ -58,17 +58,17 @@ def running_mean(rewards: list[float], decay: float) -> float | None:
 class ReinforceTrainer(RecordedGRPOTrainer):
     """GRPO's trainer with REINFORCE's advantages."""
 
-    def _calculate_rewards(self, *args: Any) -> torch.Tensor:
-        each = super()._calculate_rewards(*args)  # (B, rewards), over all processes
-        self._rewards = (each * self.reward_weights.to(each.device)).nansum(dim=1)
-        self._rewards[each.isnan().all(dim=1)] = torch.nan
-        return each
+    @property
+    def audited_scale(self) -> str:
+        return "none" if self.recorder.run.request.arguments.baseline == "group" else "plain"
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         arguments = self.recorder.run.request.arguments
         running = running_mean(self._earlier(), arguments.baseline_decay) if arguments.baseline == "running" else None
         output = super()._generate_and_score_completions(inputs)
-        every = advantages(self._rewards, self.num_generations, arguments.baseline, running)
+        rewards = (self.each * self.reward_weights.to(self.each.device)).nansum(dim=1)
+        rewards[self.each.isnan().all(dim=1)] = torch.nan
+        every = advantages(rewards, self.num_generations, arguments.baseline, running)
         local = len(output["advantages"])
         start = self.accelerator.process_index * local
         output["advantages"] = every[start : start + local]

@@ -5,18 +5,21 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
+import numpy as np
 from accelerate.utils import gather_object
 
 from rarecot.evaluation.harness import Reader, respond_all
 from rarecot.evaluation.metrics import summarise
+from rarecot.forecast import audit
 from rarecot.rendering import special_ids
-from rarecot.rewards import CORRECTNESS, REWARDS, Reward, bind, noisy
+from rarecot.rewards import CORRECTNESS, Reward, bind, named
 from rarecot.sampling import completion_from_ids
 from rarecot.training.request import Request
+from rarecot.training.rl.live import Live
 from rarecot.training.rl.mismatch import TokenRatios
 from rarecot.training.rl.mismatch import summarise as summarise_mismatch
 from rarecot.training.run import Run
-from rarecot.types import Response
+from rarecot.types import Kind, Response
 
 
 class RolloutRecorder:
@@ -44,8 +47,10 @@ class RolloutRecorder:
     ):
         self.run, self.reader, self.ends, self.constants = run, reader, ends, constants
         self.samples, self.progress = samples, progress
+        self.live = Live(run) if run.is_main else None
         self.responses: list[Response] = []  # of this rank's batch, in its order; and their rewards
         self.rewards: list[float] = []
+        self.everywhere: list[Response] = []  # of all ranks' batches
         self._record: dict[str, Any] = {}
 
     def __call__(
@@ -62,6 +67,7 @@ class RolloutRecorder:
         completions = [completion_from_ids(self.reader.tokenizer, list(ids), self.ends) for ids in completion_ids]
         self.responses, self.rewards = respond_all(problem_id, completions, answer, style), list(rewards)
         judged = gather_object(list(zip(self.responses, rewards, strict=True)))
+        self.everywhere = [response for response, _ in judged]
         if not self.run.is_main:
             return
         request = self.run.request
@@ -81,6 +87,7 @@ class RolloutRecorder:
             "max_new_tokens": request.value("max_completion_length"),
             **summarise([response for response, _ in judged], self.reader.long_from),
             "reward_mean": sum(reward for _, reward in judged) / len(judged),
+            **{f"reward_{kind}_mean": _mean_of(judged, kind) for kind in ("long", "short")},
             **(
                 {"dead_group_share": sum(len(seen) == 1 for seen in groups.values()) / len(groups)}
                 if self.samples > 1
@@ -99,6 +106,37 @@ class RolloutRecorder:
         self.add(summarise_mismatch(*zip(*everywhere, strict=True)))
         return max(ratio.worst for ratio, _ in everywhere)
 
+    def batch(self, rewards: np.ndarray, importance: np.ndarray | None = None) -> audit.Batch:
+        """The batch as the selection audit takes it (rank 0).
+
+        Args:
+            rewards: of each response and reward function, without their weights, shape (B, F); NaN where there is none.
+            importance: mean importance-sampling weight of each response's tokens, shape (B,); None: nothing was corrected.
+        """
+        request, completions = self.run.request, [response.completion for response in self.everywhere]
+        weighted = rewards * np.array(weights_of(request))
+        right = np.array([name in CORRECTNESS for name in request.arguments.reward_funcs])
+        correctness = np.nansum(weighted[:, right], axis=1)
+        correctness[np.isnan(weighted[:, right]).all(axis=1)] = np.nan
+        return audit.Batch(
+            long=np.array([response.kind == "long" for response in self.everywhere]),
+            finished=np.array([completion.finish_reason == "stop" for completion in completions]),
+            tokens=np.array([len(completion.token_ids) for completion in completions]),
+            correctness=correctness,
+            penalties=np.nansum(weighted[:, ~right], axis=1),
+            importance=np.ones(len(completions)) if importance is None else importance,
+        )
+
+    def usual(self) -> tuple[float, float]:
+        """Mean reward of correctness of long and short responses before RL (rank 0)."""
+        pay = sum(
+            weight
+            for name, weight in zip(self.run.request.arguments.reward_funcs, weights_of(self.run.request), strict=True)
+            if name in CORRECTNESS
+        )
+        long, short = self.live.usual()
+        return pay * long, pay * short
+
     def add(self, fields: dict[str, Any]) -> None:
         """Further fields of the batch's record."""
         self._record |= fields
@@ -106,23 +144,28 @@ class RolloutRecorder:
     def write(self) -> None:
         """The batch is complete: append its record (rank 0)."""
         self.run.append(self._record)
+        if self.live is not None:
+            self.live(self._record)
+
+
+def _mean_of(judged: Sequence[tuple[Response, float]], kind: Kind) -> float | None:
+    rewards = [reward for response, reward in judged if response.kind == kind]
+    return sum(rewards) / len(rewards) if rewards else None
 
 
 def rewards_of(request: Request, tokenizer: Any, ends: Collection[int], observer: RolloutRecorder) -> list[Reward]:
     """The rewards that a request names, with its weights, its verifier's noise, and an observer of every batch."""
     arguments, limit = request.arguments, request.value("max_completion_length")
-    named = arguments.reward_funcs
-    chosen = [REWARDS[name] for name in named]
-    rates = arguments.false_positive_rate, arguments.false_negative_rate
-    if any(rates):
-        chosen = [
-            noisy(reward, *rates, request.seed) if name in CORRECTNESS else reward
-            for name, reward in zip(named, chosen, strict=True)
-        ]
+    names = arguments.reward_funcs
+    chosen = named(names, arguments.false_positive_rate, arguments.false_negative_rate, request.seed)
     settings = {
         "max_completion_length": limit,
         "soft_overlong_tokens": arguments.soft_overlong_tokens or max(1, limit // 5),
     }
-    weights = request.value("reward_weights") or [1.0] * len(named)
-    weights = weights if isinstance(weights, list) else [weights]
-    return bind(chosen, ends, special_ids(tokenizer), weights, observer, settings)
+    return bind(chosen, ends, special_ids(tokenizer), weights_of(request), observer, settings)
+
+
+def weights_of(request: Request) -> list[float]:
+    """Of the rewards in their sum."""
+    weights = request.value("reward_weights") or [1.0] * len(request.arguments.reward_funcs)
+    return weights if isinstance(weights, list) else [weights]

@@ -25,6 +25,7 @@ from rarecot import checkpoints
 from rarecot.errors import RunError
 from rarecot.evaluation import records
 from rarecot.evaluation.harness import Harness
+from rarecot.forecast import audit
 from rarecot.rendering import IGNORED_LABEL
 from rarecot.sampling import Sampler, Samplers, SamplingParams
 from rarecot.training import session, sft
@@ -152,13 +153,16 @@ def _sample(run: Run, text: Text, sampler: Sampler, at: Standing, path: Path) ->
     progress = at.progress(arguments.prompts_per_round)
     recorder = RolloutRecorder(run, text.reader, sampler.ends, CONSTANTS, 1, lambda _: progress)
     columns = {name: list(rows[name]) for name in rows.column_names}
-    for reward in rewards_of(request, text.tokenizer, sampler.ends, recorder):
+    paid = [
         reward(
             prompts=columns["prompt"],
             completions=[completion.text for completion in completions],
             completion_ids=[completion.token_ids for completion in completions],
             **{name: values for name, values in columns.items() if name != "prompt"},
         )
+        for reward in rewards_of(request, text.tokenizer, sampler.ends, recorder)
+    ]
+    each = np.array(gather_object(list(zip(*paid, strict=True))), dtype=float)  # (B, rewards), over all processes
     mine = [
         {
             "problem_id": response.problem_id,
@@ -176,6 +180,7 @@ def _sample(run: Run, text: Text, sampler: Sampler, at: Standing, path: Path) ->
     if not run.is_main:
         return
     kept = [row["kind"] == "long" for row in everything if row["kept"]]
+    recorder.add(audit.star(recorder.batch(each), arguments.keep_from, recorder.usual()))
     recorder.add(
         {"kept_share": len(kept) / len(everything), "kept_long_share": sum(kept) / len(kept) if kept else None}
     )

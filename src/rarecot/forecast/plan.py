@@ -1,0 +1,264 @@
+"""From a measured checkpoint to what RL is expected to do with it: pure numbers, with intervals from a bootstrap over prompts."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rarecot.evaluation.metrics import proportion_interval, wilson
+from rarecot.forecast.measure import Measured
+from rarecot.forecast.paths import DRAWS, draw_efficiency
+from rarecot.theory.predict import greedy_threshold, keep_ratio, measured_threshold, odds, odds_recursion
+
+ALMOST_ALL = 0.95  # long share that counts as "RL is done"
+ROUNDS = np.arange(13)  # of the predicted path
+TINY = 1e-12
+SEPARATE, CALIBRATED, AGREE, CUT = 0.9, 0.05, 0.1, 0.05  # from where an assumption is said not to hold
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; infinite ends are what never happens."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{_number(self.value)} [{_number(self.low)}, {_number(self.high)}]"
+
+    def percent(self) -> str:
+        """As a share."""
+        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was measured, and what follows.
+
+    Args:
+        prompts: N.
+        samples: responses a prompt.
+        temperature: of the samples.
+        sampler: what sampled.
+        long_share: of the samples; None of the rest that follows from it where no long response was written.
+        long_at_most: upper 95 % bound of the long share where there was none, else None.
+        success_long, success_short: share of right answers in each mode.
+        reward_long, reward_short: mean reward in each mode.
+        truncated_long: share of the long responses that were cut off.
+        length_long, length_short: mean tokens.
+        greedy_long, greedy_accuracy: of greedy decoding.
+        position, stay, leave, separation: the branching token (`branching.Branching`).
+        flip: factor on the odds of long at which half of the greedy responses are long; below 1: they are.
+        threshold: long share that it amounts to: what next-token prediction alone would need as p_cot.
+        theory_threshold: g/(1 + g) where the task fixes g, else None.
+        ratio: factor on the odds in a round of STaR.
+        gap: mean reward of long less that of short: its sign is the direction of every policy gradient.
+        flip_round, done_round: rounds of STaR until greedy decoding flips, and until 95 % are long.
+        path: predicted long share by round of STaR, shape (rounds + 1, 3): low, median, high.
+        warnings: assumptions that do not hold, a sentence each.
+    """
+
+    prompts: int
+    samples: int
+    temperature: float
+    sampler: str
+    long_share: Estimate
+    long_at_most: float | None
+    success_long: Estimate | None
+    success_short: Estimate | None
+    reward_long: Estimate | None
+    reward_short: Estimate | None
+    truncated_long: Estimate | None
+    length_long: float | None
+    length_short: float | None
+    greedy_long: Estimate
+    greedy_accuracy: Estimate
+    position: int | None
+    stay: float | None
+    leave: float | None
+    separation: float | None
+    flip: Estimate
+    threshold: Estimate | None
+    theory_threshold: float | None
+    ratio: Estimate | None
+    gap: Estimate | None
+    flip_round: Estimate | None
+    done_round: Estimate | None
+    path: np.ndarray | None
+    warnings: tuple[str, ...]
+
+
+def plan(measured: Measured, p_cot: float | None = None, guess_rate: float | None = None, seed: int = 0) -> Plan:
+    """Predict RL from a measured checkpoint.
+
+    Args:
+        measured: N prompts.
+        p_cot: share of long demonstrations that it was trained on, if known.
+        guess_rate: g, where the task fixes it.
+        seed: of the bootstrap.
+    """
+    rng = np.random.default_rng(seed)
+    prompts, samples = measured.long.shape
+    weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), DRAWS)  # (DRAWS, N)
+    long, short = measured.long, ~measured.long
+    seen = bool(long.any())
+    # Where nothing long was written the bootstrap would be certain of it; the posterior is not.
+    share = weights @ long.mean(1) / prompts if seen else rng.beta(0.5, measured.long.size + 0.5, DRAWS)
+    flip = _weighted_median(measured.branch.factor, weights)
+    kept = {kind: _rate(measured.kept, where, weights) for kind, where in (("long", long), ("short", short))}
+    ratio = keep_ratio(kept["long"], kept["short"])
+    progress = draw_efficiency(rng, DRAWS) * np.log(ratio)  # nats of a round
+    known = measured.branch.position is not None
+    if not known and guess_rate is not None:  # no way to the other side was seen: the theory's, for this task
+        flip = np.asarray(odds(greedy_threshold(guess_rate)) / odds(np.clip(share, TINY, 1 - TINY)))
+        known = True
+    paths = odds_recursion(np.clip(share, TINY, 1 - TINY), np.exp(np.clip(progress, -30, 30)), ROUNDS[:, None])
+    means = {kind: _mean(measured.reward, where, weights) for kind, where in (("long", long), ("short", short))}
+    both = seen and bool(short.any())
+    return Plan(
+        prompts=prompts,
+        samples=samples,
+        temperature=measured.temperature,
+        sampler=measured.sampler,
+        long_share=_estimate(float(long.mean()), share),
+        long_at_most=None if seen else wilson(0, measured.long.size)[1],
+        success_long=_of(measured.correct, long, weights),
+        success_short=_of(measured.correct, short, weights),
+        reward_long=_of(measured.reward, long, weights),
+        reward_short=_of(measured.reward, short, weights),
+        truncated_long=_of(measured.truncated, long, weights),
+        length_long=_plain_mean(measured.length, long),
+        length_short=_plain_mean(measured.length, short),
+        greedy_long=_proportion(measured.greedy_long),
+        greedy_accuracy=_proportion(measured.greedy_correct),
+        position=measured.branch.position,
+        stay=measured.branch.stay,
+        leave=measured.branch.leave,
+        separation=measured.branch.separation,
+        flip=_estimate(None, flip),
+        threshold=_estimate(None, measured_threshold(share, flip)) if known and 0 < long.mean() < 1 else None,
+        theory_threshold=None if guess_rate is None else greedy_threshold(guess_rate),
+        ratio=_estimate(None, ratio) if both else None,
+        gap=_estimate(None, means["long"] - means["short"]) if both else None,
+        flip_round=_rounds(np.log(flip), progress) if known else None,
+        done_round=_rounds(np.log(odds(ALMOST_ALL) / odds(np.clip(share, TINY, 1 - TINY))), progress),
+        path=np.quantile(paths, [0.025, 0.5, 0.975], axis=1).T,
+        warnings=tuple(_warnings(measured, kept, p_cot, known)),
+    )
+
+
+def _estimate(value: float | None, draws: np.ndarray) -> Estimate:
+    """A number with the middle 95 % of its draws; None: their median."""
+    low, middle, high = np.quantile(draws, [0.025, 0.5, 0.975], method="inverted_cdf")  # infinite ones stay infinite
+    return Estimate(float(middle if value is None else value), float(low), float(high))
+
+
+def _of(values: np.ndarray, where: np.ndarray, weights: np.ndarray) -> Estimate | None:
+    """Mean of `values` over the responses at `where`, with a bootstrap over prompts; shares of 0 and 1 get Wilson's interval, as a
+    bootstrap would be certain of them."""
+    if not where.any():
+        return None
+    mean = float(values[where].mean())
+    if values.dtype == bool and mean in (0.0, 1.0):
+        return Estimate(mean, *proportion_interval(values[where].tolist(), _prompts(where)))
+    return _estimate(mean, _mean(values, where, weights))
+
+
+def _mean(values: np.ndarray, where: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Bootstrap draws of a mean over the responses at `where`, shape (DRAWS,); the plain mean where a draw has none of them."""
+    total, count = weights @ (values * where).sum(1), weights @ where.sum(1)
+    plain = float(values[where].mean()) if where.any() else 0.0
+    return np.where(count > 0, total / np.maximum(count, 1), plain)
+
+
+def _rate(values: np.ndarray, where: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The same of a proportion, drawn so that 0 of few is not certain to be 0 (half a success and half a failure are added)."""
+    return (weights @ (values & where).sum(1) + 0.5) / (weights @ where.sum(1) + 1.0)
+
+
+def _proportion(values: np.ndarray) -> Estimate:
+    return Estimate(float(values.mean()), *wilson(int(values.sum()), len(values)))
+
+
+def _prompts(where: np.ndarray) -> list[str]:
+    return [str(prompt) for prompt in np.nonzero(where)[0]]
+
+
+def _plain_mean(values: np.ndarray, where: np.ndarray) -> float | None:
+    return float(values[where].mean()) if where.any() else None
+
+
+def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Median over prompts of each bootstrap draw, shape (DRAWS,)."""
+    order = np.argsort(values)
+    running = np.cumsum(weights[:, order], axis=1)
+    return values[order][(running >= weights.sum(1, keepdims=True) / 2).argmax(1)]
+
+
+def _rounds(distance: np.ndarray, progress: np.ndarray) -> Estimate:
+    """Whole rounds until log-odds have gone a distance; 0 if they are there, infinite if they go the other way."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        needed = np.where(progress > 0, np.ceil(distance / progress - 1e-9), np.inf)
+    return _estimate(None, np.where(distance <= 0, 0.0, needed))
+
+
+def _number(value: float) -> str:
+    return "never" if math.isinf(value) else f"{value:.3g}"
+
+
+def _warnings(
+    measured: Measured, kept: dict[str, np.ndarray], p_cot: float | None, branch_known: bool
+) -> Sequence[str]:
+    """Where the assumptions of the prediction do not hold."""
+    long, responses = measured.long, measured.long.size
+    said = []
+    if not long.any():
+        bound = wilson(0, responses)[1]
+        said.append(
+            f"No long response among {responses}: the long share is below {bound:.2%} (95 %), and how often long responses are right is not "
+            f"known. What follows assumes nothing about it; sample more, or train longer."
+        )
+    if long.all():
+        said.append(f"No short response among {responses}: there is nothing that RL could move the model away from.")
+    low, high = np.quantile(kept["long"], [0.025, 0.975]), np.quantile(kept["short"], [0.025, 0.975])
+    if long.any() and low[1] < high[0]:
+        said.append(
+            f"Long responses are rewarded less often ({low[0]:.0%} to {low[1]:.0%}) than short ones ({high[0]:.0%} to {high[1]:.0%}): RL will make "
+            f"responses shorter, not longer. Train longer by next-token prediction first."
+        )
+    elif long.any() and low[0] <= high[1]:
+        said.append(
+            "Whether long or short responses are rewarded more often cannot be told from these samples: the direction of RL is open. Sample "
+            "more."
+        )
+    share = float(long.mean())
+    interval = proportion_interval(long.ravel().tolist(), _prompts(np.ones_like(long)))
+    if p_cot is not None and not interval[0] - CALIBRATED <= p_cot <= interval[1] + CALIBRATED:
+        said.append(
+            f"Length is not calibrated: the model was trained on p_cot = {p_cot:g} and writes {share:.1%} [{interval[0]:.1%}, {interval[1]:.1%}] long "
+            f"responses. What p_cot would be enough is said of a calibrated model."
+        )
+    if measured.long_by_length is not None and abs(measured.long_by_length.mean() - share) > AGREE:
+        said.append(
+            f"By their marks {share:.0%} of the responses are long, by their length {measured.long_by_length.mean():.0%}: the two modes do not "
+            f"separate, and a prediction of one share says little."
+        )
+    branch = measured.branch
+    if branch.separation is not None and branch.separation < SEPARATE:
+        said.append(
+            f"The modes do not part at one token: only {branch.separation:.0%} of the samples that leave the greedy response at token "
+            f"{branch.position} show there whether they are long. Read the threshold as a guess."
+        )
+    if not branch_known:
+        said.append(
+            "No way from the greedy responses to the other mode was seen, so when greedy decoding flips cannot be said. Take more samples."
+        )
+    if long.any() and (cut := float(measured.truncated[long].mean())) > CUT:
+        said.append(
+            f"{cut:.0%} of the long responses are cut off and cannot be rewarded: raise max_completion_length before anything else."
+        )
+    if (ungraded := float(measured.ungraded.mean())) > 0:
+        said.append(f"{ungraded:.1%} of the responses have a gold answer that cannot be read; they count as wrong.")
+    return said

@@ -1,0 +1,153 @@
+"""How policy gradients move the long share: the replicator form of PAPER §3, with what GRPO's normalisation makes of it.
+
+z is the log-odds of a long response, J the expected reward; a_L and a_S are the reward rates of long and short responses.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rarecot.theory.predict import odds, share
+
+ADVANTAGE_EPSILON = 1e-4  # what TRL adds to a standard deviation that it divides by
+TINY = 1e-9
+SATURATED = 0.15  # probability of the other way below which a decision is made, and its gradient no longer a measure
+
+
+def group_gain(mean_reward: ArrayLike, group: int, scale: str = "group") -> NDArray[np.float64]:
+    """What being rewarded adds to a response's expected advantage: E[A | r = 1] − E[A | r = 0] (derived).
+
+    With rewards of 0 or 1 and the other responses of the prompt rewarded independently with probability J. `none`: the
+    baseline alone, (G − 1)/G. `batch`: that over the standard deviation √(J(1 − J)). `group`: GRPO's division by
+    the deviation within the group, enumerated over the number of rewarded others; for many responses it tends to 1/√(J(1 − J)), for
+    few it stays finite, because groups in which all agree teach nothing.
+
+    Args:
+        mean_reward: J in [0, 1], any shape.
+        group: G, responses a prompt, ≥ 2.
+        scale: `group`, `batch` or `none` (TRL's `scale_rewards`).
+    """
+    if group < 2:
+        raise ValueError(f"a group has at least 2 responses, got {group}")
+    mean_reward = np.asarray(mean_reward, dtype=float)
+    if scale == "none":
+        return np.full_like(mean_reward, (group - 1) / group)
+    if scale == "batch":
+        return (group - 1) / group / (np.sqrt(mean_reward * (1 - mean_reward)) + ADVANTAGE_EPSILON)
+    if scale != "group":
+        raise ValueError(f"rewards are scaled by group, batch or none, got {scale}")
+    others = np.arange(group)  # how many of the G − 1 others were rewarded
+    chance = np.array([math.comb(group - 1, k) for k in others]) * (
+        mean_reward[..., None] ** others * (1 - mean_reward[..., None]) ** (group - 1 - others)
+    )
+    advantage = {r: _advantage_of_one(r, others, group) for r in (0, 1)}
+    return (chance * (advantage[1] - advantage[0])).sum(-1)
+
+
+def _advantage_of_one(reward: int, others: NDArray[np.int64], group: int) -> NDArray[np.float64]:
+    """(r − mean) / (std + ε) of one response, by how many of the others were rewarded; std with G − 1 below the line."""
+    total = others + reward
+    mean = total / group
+    deviation = np.sqrt((total * (1 - mean) ** 2 + (group - total) * mean**2) / (group - 1))
+    return (reward - mean) / (deviation + ADVANTAGE_EPSILON)
+
+
+Form = Literal["natural", "replicator", "branching"]
+Gain = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+def policy_gradient(
+    p0: ArrayLike,
+    long: ArrayLike,
+    short: ArrayLike,
+    rate: ArrayLike,
+    rounds: int,
+    form: Form = "branching",
+    guess_rate: float = 0.0,
+    gain: Gain | None = None,
+    first_token: ArrayLike = 0.0,
+) -> NDArray[np.float64]:
+    """Long share after rounds of policy gradient (PAPER §3, policy-gradient form), with S = (a_L − a_S)·gain(J), the difference of
+    the modes' expected advantages.
+
+    `natural`: Δz = η·S, a natural gradient. `replicator`: Δz = η·p(1 − p)·S, plain gradient ascent on z. `branching`: a response is long in
+    two steps, its first token (probability u = p_0 + (1 − p_0)·g, Lemma 1) and the decision to go on after it (v = p_0/u); the gradient
+    moves the second, Δ logit v = η·S, and hardly the first, so that the long share bends at u instead of going to 1 (derived, and
+    measured: README). The gradient of the first token's logit is (1 − u)/(1 − v) times that of the second; it moves by `first_token` of
+    that, because the network changes a decision that depends on x less easily than one that does not. With g = 0 the first token
+    decides, and it is the natural form.
+
+    Args:
+        p0: long share before, in (0, 1), shape S or scalar.
+        long: reward rate of long responses, shape S or scalar.
+        short: of short ones.
+        rate: η, in nats a round and unit of S.
+        rounds: how many.
+        form: of the update.
+        guess_rate: g, of `branching`.
+        gain: J → E[A | r = 1] − E[A | r = 0]; None: 1.
+        first_token: ρ of `branching`: how easily the first token moves, against the second.
+
+    Returns:
+        Shape (rounds + 1, *S): before, and after each round.
+    """
+    p = np.clip(np.asarray(p0, dtype=float), TINY, 1 - TINY)
+    rate = np.asarray(rate, dtype=float)
+    first = p + (1 - p) * guess_rate if form == "branching" else np.ones_like(p)
+    then = np.clip(p / first, TINY, 1 - TINY)
+    shares = [p]
+    for _ in range(rounds):
+        change = rate * pressure(p, long, short, form, gain)
+        if guess_rate:
+            first = _moved(first, np.asarray(first_token) * change * (1 - first) / np.clip(1 - then, SATURATED, 1.0))
+        then = _moved(then, change)
+        p = np.clip(first * then, TINY, 1 - TINY)
+        shares.append(p)
+    return np.stack(np.broadcast_arrays(*shares))
+
+
+def pressure(
+    p: ArrayLike, long: ArrayLike, short: ArrayLike, form: Form, gain: Gain | None = None
+) -> NDArray[np.float64]:
+    """What a round changes over its rate: the right-hand side of `policy_gradient`, whose arguments these are."""
+    p, long, short = (np.asarray(value, dtype=float) for value in (p, long, short))
+    selection = (long - short) * (gain(p * long + (1 - p) * short) if gain else 1.0)
+    return selection * (p * (1 - p) if form == "replicator" else 1.0)
+
+
+def going_on(p: ArrayLike, p0: ArrayLike, guess_rate: float) -> NDArray[np.float64]:
+    """Log-odds of the decision to go on that a long share amounts to while the first token stays as it was before RL.
+
+    Args:
+        p: long share; not more than the first token allows.
+        p0: before RL.
+        guess_rate: g.
+    """
+    p, p0 = np.asarray(p, dtype=float), np.asarray(p0, dtype=float)
+    v = np.clip(p / (p0 + (1 - p0) * guess_rate), 1e-6, 1 - 1e-6)
+    return np.log(odds(v))
+
+
+def fit_rate(moved: ArrayLike, pressures: ArrayLike) -> float:
+    """The rate η that best explains how far the log-odds have moved: least squares on the pressures summed over the rounds before.
+
+    Args:
+        moved: since round 0, after rounds 1 … n: the change of z, or of `going_on`.
+        pressures: of rounds 0 … n − 1.
+
+    Raises:
+        ValueError: not one pressure for each, or no pressure at all.
+    """
+    z, summed = np.asarray(moved, dtype=float), np.cumsum(np.asarray(pressures, dtype=float))
+    if len(z) == 0 or len(summed) != len(z):
+        raise ValueError(f"{len(z)} changes and {len(summed)} pressures: there is one pressure a round")
+    if not np.any(summed):
+        raise ValueError("the modes are rewarded alike, so no rate can be fitted")
+    return float(summed @ z / (summed @ summed))
+
+
+def _moved(p: NDArray[np.float64], nats: NDArray[np.float64]) -> NDArray[np.float64]:
+    return share(np.exp(np.clip(np.log(odds(p)) + nats, -30, 30)))

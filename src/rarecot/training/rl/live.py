@@ -1,0 +1,66 @@
+"""The overlay during a run: says what is to be expected as soon as it can be said, and raises an alarm when it does not come."""
+
+from typing import Any
+
+import yaml
+
+from rarecot.evaluation import records
+from rarecot.forecast import overlay, paths
+from rarecot.forecast.overlay import Expected
+from rarecot.theory.predict import GUESS_RATES
+from rarecot.training.run import CONFIG, Run
+
+AHEAD = 64  # rounds that an expectation is computed for at least
+
+
+class Live:
+    """Watches a stage's rollouts, on rank 0.
+
+    Args:
+        run: the open run, whose config has been written.
+    """
+
+    def __init__(self, run: Run):
+        self.stage = run.request.stage
+        self.config: dict[str, Any] = yaml.safe_load((run.dir / CONFIG).read_text())[self.stage]
+        self.run = run
+        self.known: list[dict[str, Any]] | None = (
+            None  # read when the first batch comes: evaluations before RL are made until then
+        )
+        self.asked = paths.asked_of(self.stage, self.config, GUESS_RATES.get(run.mixture.manifest["task"]))
+        self.expected: Expected | None = None
+
+    def usual(self) -> tuple[float, float]:
+        """Share of right answers among long and short responses before RL; 0 where it is not known."""
+        before = self._before()
+        known = (before.success_long, before.success_short) if before else (None, None)
+        return tuple(share.value if share else 0.0 for share in known)
+
+    def __call__(self, record: dict[str, Any]) -> None:
+        """A batch of rollouts was recorded (and is in the run's records)."""
+        if self.known is not None:
+            self.known.append(record)
+        before = self._before()
+        rollouts = overlay.by_round(self.known, self.stage)
+        if before is None or not rollouts:
+            return
+        last = rollouts[-1]["round"]
+        if self.expected is None or len(self.expected.middle) <= last:
+            first = self.expected is None
+            self.expected = overlay.expect(before, self.asked, rollouts, max(AHEAD, 2 * last))
+            if first and self.expected is not None:
+                print(self._announced(self.expected, last), flush=True)
+        for alarm in overlay.alarms(before, self.asked, rollouts, self.expected, self.config):
+            if alarm.round == record["round"]:
+                print(f"ALARM {alarm}", flush=True)
+
+    def _before(self) -> paths.Before | None:
+        if self.known is None:
+            self.known = records.read(self.run.dir)
+        return paths.before_of(self.known, self.stage, self.asked.temperature, self.config.get("starts_from"))
+
+    def _announced(self, expected: Expected, now: int) -> str:
+        said = [
+            f"{expected.low[n]:.0%}–{expected.high[n]:.0%} at round {n}" for n in sorted({now + 1, now + 5, now + 20})
+        ]
+        return f"expected share of long rollouts ({expected.words}): {', '.join(said)}"
