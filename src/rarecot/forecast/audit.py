@@ -14,6 +14,7 @@ import numpy as np
 from rarecot.theory.gradient import ADVANTAGE_EPSILON
 
 PARTS = ("reward", "length", "truncation", "normalisation", "importance")
+USUAL = 8.0  # responses
 PER_LENGTH = ("grpo", "sapo")  # losses whose token weights are 1/length of their response; the others' are one for all
 
 
@@ -48,7 +49,7 @@ def policy_gradient(
         group: responses a prompt.
         scale: `group`, `batch`, `none`, or `plain` for rewards without a baseline of their group.
         loss_type: TRL's.
-        usual: mean reward of correctness of finished long and short responses, where none of a kind finished.
+        usual: mean reward of correctness of finished long and short responses before RL.
         masked: truncated responses are left out of the loss (`mask_truncated_completions`).
 
     Returns:
@@ -123,12 +124,14 @@ def _deviation(values: np.ndarray, axis: int) -> np.ndarray:
 
 
 def _as_if_finished(batch: Batch, usual: Sequence[float]) -> np.ndarray:
-    """Rewards of correctness if nothing had been cut off: those that were get the mean of their mode's finished ones."""
+    """Rewards of correctness if nothing had been cut off: those that were get the mean of their mode's finished ones, in which what is
+    usual counts as some responses, since those that still end under a short cap are few and not typical."""
     filled = batch.correctness.astype(float).copy()
     for is_long, otherwise in zip((True, False), usual, strict=True):
         mine = batch.long == is_long
         ended = filled[mine & batch.finished]
-        filled[mine & ~batch.finished] = np.nanmean(ended) if np.isfinite(ended).any() else otherwise
+        ended = ended[np.isfinite(ended)]
+        filled[mine & ~batch.finished] = (ended.sum() + USUAL * otherwise) / (len(ended) + USUAL)
     return filled
 
 

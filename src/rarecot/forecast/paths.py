@@ -17,10 +17,12 @@ DRAWS = 2000
 EFFICIENCY = (0.7, 1.05)
 FITTED = 3  # rounds of a policy gradient from which its rate is fitted
 RATE_SPREAD = 0.15  # relative standard deviation of the rate over the rounds that follow, as measured (README)
-FIRST_TOKEN = (
-    0.02,
-    0.1,
-)  # how easily the first token moves, against the decision to go on: three seeds of the headline (README)
+# Log-odds of going on after a first token that no long demonstration has, after next-token prediction: five checkpoints (README).
+LEAK = (-6.5, -5.0)
+LEAK_RATE = (
+    0.3,
+    3.0,
+)  # how fast RL changes that, against going on after the right first token: 0.4 to 0.8 on the headline, 3 at d = 25 (README)
 
 
 @dataclass(frozen=True)
@@ -212,11 +214,13 @@ def rates(before: Before, asked: Asked, shifts: Sequence[float], seed: int = 2) 
 
 def policy_gradient(drawn: Drawn, asked: Asked, rate: np.ndarray, rounds: int) -> np.ndarray:
     """Long share by round of GRPO or REINFORCE, shape (rounds + 1, DRAWS)."""
+    rng = np.random.default_rng(3)
     middle_long, middle_short = np.median(drawn.long), np.median(drawn.short)
     return gradient.policy_gradient(
         *(drawn.share, middle_long, middle_short, rate, rounds),
         form="branching",
-        guess_rate=asked.guess_rate or 0.0,
+        branches=gradient.Branches(
+            asked.guess_rate or 0.0, rng.uniform(*LEAK, DRAWS), np.exp(rng.uniform(*np.log(LEAK_RATE), DRAWS))
+        ),
         gain=gain_of(asked),
-        first_token=np.random.default_rng(3).uniform(*FIRST_TOKEN, DRAWS),
     )

@@ -14,6 +14,7 @@ from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.evaluation.records import COMPLETIONS, Record, completions_name
 from rarecot.stages import RL_STAGES
+from rarecot.theory.predict import GUESS_RATES
 
 # Options that say where a run lies or how it was watched, not what it is. Those of the mixture stand in the manifest.
 _NOT_THE_RUN = (
@@ -160,3 +161,9 @@ def conditions(runs: Sequence[RunData]) -> dict[str, list[RunData]]:
     if twice:
         raise ConfigError(twice)
     return dict(groups)
+
+
+def guess_rate(runs: Sequence[RunData]) -> float | None:
+    """How often a short answer is right by chance, where the task of all runs fixes it (`predict.GUESS_RATES`)."""
+    tasks = {run.manifest["task"] for run in runs}
+    return GUESS_RATES.get(next(iter(tasks))) if len(tasks) == 1 else None

@@ -5,40 +5,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-
-matplotlib.use("Agg")
-import itertools
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from rarecot.evaluation.records import STAGE_NAMES
-from rarecot.report.data import Record, RunData, conditions
-from rarecot.theory.predict import GUESS_RATES, fit_odds_ratio, greedy_threshold, odds_recursion
-
-GREEDY, SAMPLED, THEORY, FIT, SHORT = "#0b5fa5", "#e07b00", "#3a3a3a", "#8a2be2", "#9aa0a6"
-STYLE = {
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.alpha": 0.25,
-    "legend.frameon": False,
-    "figure.dpi": 110,
-    "savefig.dpi": 160,
-}
+from rarecot.report import rl
+from rarecot.report.data import Record, RunData, conditions, guess_rate
+from rarecot.report.style import GREEDY, SAMPLED, SHORT, STYLE, THEORY, plt
+from rarecot.theory.predict import greedy_threshold
 
 
 def save_all(runs: Sequence[RunData], folder: Path) -> dict[str, Path]:
     """Write every figure that the runs have data for; name → path, the overview first."""
     folder.mkdir(parents=True, exist_ok=True)
-    rl = any(run.rl_stage for run in runs)
     makers = {"overview": overview, "trajectory": trajectory, "calibration": calibration, "lengths": lengths}
-    if rl:
-        makers["rounds"] = rounds
+    if any(run.rl_stage for run in runs):
+        makers |= {"rounds": rl.rounds, "ledger": rl.ledgers}
+    if any(rl.audited(run) for run in runs):
+        makers["selection"] = rl.selection
     if any(run.rl_stage and mismatches(run) for run in runs):
         makers["mismatch"] = mismatch
     paths = {}
@@ -58,7 +43,7 @@ def overview(runs: Sequence[RunData]) -> Figure:
     _trajectory_grid(left, runs)
     top, middle, bottom = right.subplots(3, 1)
     draw_calibration(top, runs)
-    draw_rounds(middle, runs)
+    rl.draw_rounds(middle, runs)
     draw_lengths(bottom, runs)
     figure.suptitle(_headline(runs), fontsize=13, fontweight="bold")
     return figure
@@ -75,13 +60,6 @@ def calibration(runs: Sequence[RunData]) -> Figure:
     """Long share at temperature 1 after NTP against p_cot."""
     figure, axes = plt.subplots(figsize=(5, 4.2), layout="constrained")
     draw_calibration(axes, runs)
-    return figure
-
-
-def rounds(runs: Sequence[RunData]) -> Figure:
-    """Long share of the rollouts against the recursion of Theorem 2."""
-    figure, axes = plt.subplots(figsize=(6.5, 4.2), layout="constrained")
-    draw_rounds(axes, runs)
     return figure
 
 
@@ -178,12 +156,6 @@ def _draw_curve(
     axes.fill_between(x, low, high, color=colour, alpha=0.18, lw=0)
 
 
-def guess_rate(runs: Sequence[RunData]) -> float | None:
-    """How often a short answer is right by chance, where the task of all runs fixes it (`predict.GUESS_RATES`)."""
-    tasks = {run.manifest["task"] for run in runs}
-    return GUESS_RATES.get(next(iter(tasks))) if len(tasks) == 1 else None
-
-
 def draw_calibration(axes: Axes, runs: Sequence[RunData]) -> None:
     """Each run's sampled long share at the end of NTP (Theorem 1: it equals p_cot); in grey, the second half of the way
     there."""
@@ -211,52 +183,6 @@ def draw_calibration(axes: Axes, runs: Sequence[RunData]) -> None:
     axes.legend(loc="upper left", fontsize=8)
 
 
-def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
-    """Long share of the rollouts, round by round, against p_n = 2^n p_0 / (2^n p_0 + 1 − p_0) and the 1/3 line.
-
-    The recursion is that of STaR, whose round keeps exactly the correct responses. A GRPO step moves the odds by a
-    factor that depends on its learning rate; the fitted factor a round is shown beside it.
-    """
-    axes.set_title("RL up-samples the long mode" if guess_rate(runs) is not None else "the long share under RL")
-    measured = [(run, run.series(run.rl_stage, "sampled", "rollouts")) for run in runs if run.rl_stage]
-    measured = [(run, series) for run, series in measured if series]
-    if not measured:
-        axes.text(0.5, 0.5, "no RL stage", ha="center", va="center", transform=axes.transAxes)
-        return
-    name, ratios, theory_drawn = STAGE_NAMES[measured[0][0].rl_stage], [], False
-    groups = list(conditions(runs).values())
-    for i, (run, series) in enumerate(measured):
-        colour = SAMPLED if len(groups) == 1 else f"C{next(g for g, members in enumerate(groups) if run in members)}"
-        x, y = [r["step"] for r in series], [r["long_share"] for r in series]
-        low, high = zip(*(r["long_share_ci"] for r in series), strict=True)
-        axes.plot(x, y, color=colour, marker="o", ms=3, lw=1.4, label=f"{name} rollouts" if i == 0 else None)
-        axes.fill_between(x, low, high, color=colour, alpha=0.15, lw=0)
-        grid = np.linspace(0, max(x), 200)
-        if 0 < y[0] < 1 and not theory_drawn and guess_rate(runs) is not None:
-            label = "odds × 2 a round (Theorem 2, STaR)"
-            axes.plot(grid, odds_recursion(y[0], 2.0, grid), color=THEORY, lw=1.2, ls="--", label=label)
-            theory_drawn = True
-        if fitted := fit_odds_ratio(x, y, series[0]["n"]):
-            ratios.append(fitted[1])
-            axes.plot(grid, odds_recursion(*fitted, grid), color=FIT, lw=1.1, ls="-.")
-        _mark_flip(axes, run, label=i == 0)
-    if ratios:
-        axes.plot([], [], color=FIT, lw=1.1, ls="-.", label=f"fit: odds × {', '.join(f'{r:.2f}' for r in ratios)}")
-    if guess_rate(runs) is not None:
-        axes.axhline(1 / 3, color=GREEDY, lw=1, ls=":")
-        axes.annotate(
-            "1/3",
-            (0, 1 / 3),
-            xycoords=("axes fraction", "data"),
-            xytext=(3, 3),
-            textcoords="offset points",
-            color=GREEDY,
-            fontsize=9,
-        )
-    axes.set(ylim=(-0.02, 1.03), xlabel=f"{name} round", ylabel="long share")
-    axes.legend(loc="lower right", fontsize=8)
-
-
 def mismatches(run: RunData) -> list[Record]:
     """The rollouts that vLLM sampled."""
     return [r for r in run.series(run.rl_stage, "sampled", "rollouts") if "log_ratio_max_long" in r]
@@ -280,16 +206,6 @@ def draw_mismatch(axes: Axes, runs: Sequence[RunData]) -> None:
     axes.plot([], [], color=THEORY, lw=1, ls=":", label="mean, absolute")
     axes.set(yscale="log", xlabel=f"{STAGE_NAMES[several[0].rl_stage]} step", ylabel="log-probability ratio (nats)")
     axes.legend(loc="best", fontsize=8)
-
-
-def _mark_flip(axes: Axes, run: RunData, label: bool) -> None:
-    """A shaded interval between the last short and the first long greedy evaluation."""
-    series = run.series(run.rl_stage, "greedy")
-    for before, after in itertools.pairwise(series):
-        if before["long_share"] < 0.5 <= after["long_share"]:
-            text = "greedy flips in here" if label else None
-            axes.axvspan(before["step"], after["step"], color=GREEDY, alpha=0.1, lw=0, label=text)
-            return
 
 
 def draw_lengths(axes: Axes, runs: Sequence[RunData]) -> None:

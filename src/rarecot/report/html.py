@@ -8,8 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from rarecot.evaluation.records import STAGE_NAMES
-from rarecot.report.data import RL_STAGES, Record, RunData
-from rarecot.report.figures import guess_rate
+from rarecot.report.data import RL_STAGES, Record, RunData, guess_rate
 
 CAPTIONS = {
     "overview": "The whole story. The paper's account of it: below p_cot = 1/3, next-token prediction leaves greedy "

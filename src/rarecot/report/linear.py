@@ -3,15 +3,11 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rarecot.report.figures import GREEDY, STYLE, THEORY
+from rarecot.report.style import GREEDY, STYLE, THEORY, plt
 from rarecot.theory.linear.model import sigmoid
 from rarecot.theory.linear.optimum import chain_weight
 from rarecot.theory.predict import greedy_threshold, odds_recursion

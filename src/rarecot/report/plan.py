@@ -5,12 +5,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
 from rarecot.forecast.plan import ALMOST_ALL, Estimate, Plan
-from rarecot.report.figures import GREEDY, SAMPLED, SHORT, STYLE, THEORY
+from rarecot.report.style import GREEDY, SAMPLED, SHORT, STYLE, THEORY, plt
 
 FACTORS = (1.05, 1.2)  # on the odds a round of a policy gradient: what small and large learning rates gave on parity
 

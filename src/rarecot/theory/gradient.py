@@ -5,6 +5,7 @@ z is the log-odds of a long response, J the expected reward; a_L and a_S are the
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,6 @@ from rarecot.theory.predict import odds, share
 
 ADVANTAGE_EPSILON = 1e-4  # what TRL adds to a standard deviation that it divides by
 TINY = 1e-9
-SATURATED = 0.15  # probability of the other way below which a decision is made, and its gradient no longer a measure
 
 
 def group_gain(mean_reward: ArrayLike, group: int, scale: str = "group") -> NDArray[np.float64]:
@@ -59,6 +59,22 @@ Form = Literal["natural", "replicator", "branching"]
 Gain = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 
+@dataclass(frozen=True)
+class Branches:
+    """What the decision to be long is made of, for the form `branching`.
+
+    Args:
+        guess_rate: g: the first token is the one that both modes share with probability u = p_0 + (1 − p_0)·g (Lemma 1).
+        leak: log-odds of going on after any other first token, before RL: far below 0 after next-token prediction, which has never seen
+            it. Draws of it have the shape of the others.
+        leak_rate: how fast that decision moves, against the one after the shared token.
+    """
+
+    guess_rate: float = 0.0
+    leak: ArrayLike = -np.inf
+    leak_rate: ArrayLike = 1.0
+
+
 def policy_gradient(
     p0: ArrayLike,
     long: ArrayLike,
@@ -66,19 +82,17 @@ def policy_gradient(
     rate: ArrayLike,
     rounds: int,
     form: Form = "branching",
-    guess_rate: float = 0.0,
+    branches: Branches | None = None,
     gain: Gain | None = None,
-    first_token: ArrayLike = 0.0,
 ) -> NDArray[np.float64]:
     """Long share after rounds of policy gradient (PAPER §3, policy-gradient form), with S = (a_L − a_S)·gain(J), the difference of
     the modes' expected advantages.
 
     `natural`: Δz = η·S, a natural gradient. `replicator`: Δz = η·p(1 − p)·S, plain gradient ascent on z. `branching`: a response is long in
-    two steps, its first token (probability u = p_0 + (1 − p_0)·g, Lemma 1) and the decision to go on after it (v = p_0/u); the gradient
-    moves the second, Δ logit v = η·S, and hardly the first, so that the long share bends at u instead of going to 1 (derived, and
-    measured: README). The gradient of the first token's logit is (1 − u)/(1 − v) times that of the second; it moves by `first_token` of
-    that, because the network changes a decision that depends on x less easily than one that does not. With g = 0 the first token
-    decides, and it is the natural form.
+    two steps, its first token (probability u) and the decision to go on (v after the shared token, v' after another): p = u·v + (1 − u)·v'.
+    The gradient moves the decision, Δ logit v = η·S, and hardly the first token: the decision is the same for every x, while the right first token
+    depends on x. So the long share bends at u instead of going straight to 1 (derived, and measured: README). With g = 0 the first token decides,
+    and it is the natural form.
 
     Args:
         p0: long share before, in (0, 1), shape S or scalar.
@@ -87,24 +101,23 @@ def policy_gradient(
         rate: η, in nats a round and unit of S.
         rounds: how many.
         form: of the update.
-        guess_rate: g, of `branching`.
+        branches: of `branching`.
         gain: J → E[A | r = 1] − E[A | r = 0]; None: 1.
-        first_token: ρ of `branching`: how easily the first token moves, against the second.
 
     Returns:
         Shape (rounds + 1, *S): before, and after each round.
     """
     p = np.clip(np.asarray(p0, dtype=float), TINY, 1 - TINY)
-    rate = np.asarray(rate, dtype=float)
-    first = p + (1 - p) * guess_rate if form == "branching" else np.ones_like(p)
-    then = np.clip(p / first, TINY, 1 - TINY)
+    rate, parts = np.asarray(rate, dtype=float), branches or Branches()
+    first = p + (1 - p) * parts.guess_rate if form == "branching" else np.ones_like(p)
+    then, otherwise = np.clip(p / first, TINY, 1 - TINY), share(np.exp(np.asarray(parts.leak, dtype=float)))
     shares = [p]
     for _ in range(rounds):
         change = rate * pressure(p, long, short, form, gain)
-        if guess_rate:
-            first = _moved(first, np.asarray(first_token) * change * (1 - first) / np.clip(1 - then, SATURATED, 1.0))
+        if parts.guess_rate and form == "branching":
+            otherwise = _moved(otherwise, np.asarray(parts.leak_rate) * change)
         then = _moved(then, change)
-        p = np.clip(first * then, TINY, 1 - TINY)
+        p = np.clip(first * then + (1 - first) * otherwise, TINY, 1 - TINY)
         shares.append(p)
     return np.stack(np.broadcast_arrays(*shares))
 

@@ -6,15 +6,14 @@ from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.container import Container
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter
 
-from rarecot.report.data import Record
-from rarecot.report.figures import GREEDY, SAMPLED, STYLE, guess_rate
-from rarecot.report.figures import THEORY as GREY
+from rarecot.report.data import Record, guess_rate
+from rarecot.report.style import GREEDY, SAMPLED, STYLE, plt
+from rarecot.report.style import THEORY as GREY
 from rarecot.report.sweep.curves import (
     Point,
     agreeing,

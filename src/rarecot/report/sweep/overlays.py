@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from rarecot.report.figures import THEORY as COLOUR
-from rarecot.report.figures import guess_rate
+from rarecot.report.data import guess_rate
+from rarecot.report.style import THEORY as COLOUR
 from rarecot.report.sweep.curves import Point, curve_crossing
 from rarecot.report.sweep.data import SweepRun, number
 from rarecot.report.sweep.panels import Panel
