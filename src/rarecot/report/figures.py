@@ -130,7 +130,9 @@ def _trajectory_grid(figure: Any, runs: Sequence[RunData]) -> None:
     grid[0, 0].set_ylim(-0.02, 1.03)
     grid[1, 0].set_ylabel("median response length (tokens)")
     grid[1, 0].set_ylim(bottom=0)
-    grid[0, 0].legend(loc="upper left")
+    shown = next((axes for axes in grid[0] if axes.get_legend_handles_labels()[0]), None)
+    if shown is not None:
+        shown.legend(loc="upper left")
 
 
 def _draw_curve(

@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import RL_STAGES, Record, RunData, guess_rate
+from rarecot.report.rl import bought, expectation
 
 CAPTIONS = {
     "overview": "The whole story. The paper's account of it: below p_cot = 1/3, next-token prediction leaves greedy "
@@ -17,8 +18,12 @@ CAPTIONS = {
     "trajectory": "Accuracy and median response length against sequences seen. Bands: 95 % interval of one run, or the "
     "range over runs.",
     "calibration": "The long share at temperature 1 after next-token prediction equals p_cot (Theorem 1).",
-    "rounds": "The long share of RL's own rollouts. Dashed: Theorem 2, which is about STaR; a GRPO step moves the odds by "
-    "a factor set by its learning rate.",
+    "rounds": "The long share of RL's own rollouts, and what was expected of it: for STaR from what was measured before RL alone, for a "
+    "policy gradient with one rate fitted on its first three rounds. A red cross: the run left its band; the likely cause is below.",
+    "ledger": "The change of accuracy by RL, taken apart: more long responses (the success of both modes as it was on average), better long "
+    "responses, better short ones.",
+    "selection": "What pushes the odds of long in each round: correctness alone, as if every response had finished and weighed alike; then "
+    "rewards of length, truncation, the loss's weights and importance sampling put back one after the other.",
     "mismatch": "log π_trainer − log π_sampler of the rollouts' tokens, where vLLM sampled them. In float32 it is rounding; "
     "in half precision, a difference that grows with training or is larger for long responses bends the gradient.",
     "lengths": "Sampled response lengths before and after RL.",
@@ -31,6 +36,16 @@ CAPTIONS_IN_WORDS = {
     "by a_L / a_S a round of STaR). Where greedy decoding turns depends on the branching token, and is not 1/3.",
     "rounds": "The long share of RL's own rollouts, and the constant factor on its odds that fits them best.",
 }
+
+LEDGER_COLUMNS = (
+    ("run", "run"),
+    ("decoding", "decoding"),
+    ("total", "change of accuracy (points)"),
+    ("mix", "more long responses"),
+    ("long", "better long ones"),
+    ("short", "better short ones"),
+    ("tokens", "right answers per 1 000 tokens"),
+)
 
 COLUMNS = (
     ("run", "run"),
@@ -54,6 +69,9 @@ def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None
         title=runs[0].dir.name if len(runs) == 1 else f"{len(runs)} runs",
         columns=COLUMNS,
         rows=table(runs),
+        ledger_columns=LEDGER_COLUMNS,
+        ledger=ledger_table(runs),
+        alarms=alarms(runs),
         images=images,
         captions=words,
         examples=[example for run in runs[:1] for example in _examples(run)],
@@ -95,9 +113,32 @@ def table(runs: Sequence[RunData]) -> list[dict[str, str]]:
     return rows
 
 
+def ledger_table(runs: Sequence[RunData]) -> list[dict[str, str]]:
+    """What RL bought: one row a run and decoding, with 95 % intervals."""
+    return [
+        {
+            "run": run.label,
+            "decoding": entry.decoding,
+            **{part: str(getattr(entry, part)) for part in ("total", "mix", "long", "short")},
+            "tokens": " → ".join(f"{value:.1f}" for value in entry.per_1000_tokens),
+        }
+        for run in runs
+        for entry in bought(run)
+    ]
+
+
+def alarms(runs: Sequence[RunData]) -> list[str]:
+    """A sentence for each time that a run left what was expected of it."""
+    found = [(run, expectation(run)) for run in runs]
+    return [f"{run.label}, {alarm}" for run, overlay in found if overlay for alarm in overlay.alarms]
+
+
 def text_table(runs: Sequence[RunData]) -> str:
-    """The same table for a terminal."""
-    return aligned(COLUMNS, table(runs))
+    """The same tables and alarms for a terminal."""
+    parts = [aligned(COLUMNS, table(runs))]
+    if rows := ledger_table(runs):
+        parts.append(aligned(LEDGER_COLUMNS, rows))
+    return "\n\n".join([*parts, *(f"ALARM {text}" for text in alarms(runs))])
 
 
 def aligned(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, str]]) -> str:

@@ -109,7 +109,7 @@ def policy_gradient(
     """
     p = np.clip(np.asarray(p0, dtype=float), TINY, 1 - TINY)
     rate, parts = np.asarray(rate, dtype=float), branches or Branches()
-    first = p + (1 - p) * parts.guess_rate if form == "branching" else np.ones_like(p)
+    first = _shared(p, parts.guess_rate if form == "branching" else 0.0)
     then, otherwise = np.clip(p / first, TINY, 1 - TINY), share(np.exp(np.asarray(parts.leak, dtype=float)))
     shares = [p]
     for _ in range(rounds):
@@ -140,7 +140,7 @@ def going_on(p: ArrayLike, p0: ArrayLike, guess_rate: float) -> NDArray[np.float
         guess_rate: g.
     """
     p, p0 = np.asarray(p, dtype=float), np.asarray(p0, dtype=float)
-    v = np.clip(p / (p0 + (1 - p0) * guess_rate), 1e-6, 1 - 1e-6)
+    v = np.clip(p / _shared(p0, guess_rate), 1e-6, 1 - 1e-6)
     return np.log(odds(v))
 
 
@@ -162,5 +162,10 @@ def fit_rate(moved: ArrayLike, pressures: ArrayLike) -> float:
     return float(summed @ z / (summed @ summed))
 
 
+def _shared(p: NDArray[np.float64], guess_rate: float) -> NDArray[np.float64]:
+    """Probability of the first token that both modes share (Lemma 1); 1 without guesses, where the first token is the decision."""
+    return p + (1 - p) * guess_rate if guess_rate else np.ones_like(p)
+
+
 def _moved(p: NDArray[np.float64], nats: NDArray[np.float64]) -> NDArray[np.float64]:
-    return share(np.exp(np.clip(np.log(odds(p)) + nats, -30, 30)))
+    return np.clip(share(odds(p) * np.exp(np.clip(nats, -30, 30))), 0.0, 1 - TINY)  # what is 0 stays 0

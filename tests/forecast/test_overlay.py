@@ -1,0 +1,135 @@
+"""Runs made by hand: what is expected of them, when the alarm comes, and what it names."""
+
+import numpy as np
+import pytest
+
+from rarecot.evaluation.metrics import wilson
+from rarecot.forecast import paths
+from rarecot.forecast.overlay import overlay
+from rarecot.theory.predict import odds, odds_recursion, share
+
+
+def record(stage, n_round, p, split="rollouts", n=2000, a_long=0.98, a_short=0.5, **fields):
+    n_long = round(p * n)
+    rates = {"long": (a_long, n_long), "short": (a_short, n - n_long)}
+    return {
+        "stage": stage,
+        "round": n_round,
+        "step": n_round,
+        "split": split,
+        "decoding": "sampled",
+        "temperature": 1.0,
+        "n": n,
+        "max_new_tokens": 51,
+        "long_share": p,
+        "long_share_ci": list(wilson(n_long, n)),
+        **{f"accuracy_{kind}": rate for kind, (rate, _) in rates.items()},
+        **{f"accuracy_{kind}_ci": list(wilson(rate * c, c)) for kind, (rate, c) in rates.items()},
+        **fields,
+    }
+
+
+def star_run(path, **fields):
+    return [record("star", 0, 0.25, "test", n=1024)] + [record("star", i, p, **fields) for i, p in enumerate(path)]
+
+
+def grpo_run(shifts, p=0.25, **fields):
+    shares = share(odds(p) * np.exp(shifts))
+    rollouts = [
+        record("grpo", i, float(q), n=256, log_odds_shift=float(s), **fields)
+        for i, (q, s) in enumerate(zip(shares, shifts, strict=True))
+    ]
+    return [record("grpo", 0, p, "test", n=1024), *rollouts]
+
+
+GRPO = {"num_generations": 4, "scale_rewards": "group", "loss_type": "dr_grpo"}
+
+
+def test_star_that_follows_theorem_2_has_no_alarm():
+    found = overlay(star_run(odds_recursion(0.25, 1.96, np.arange(6))), "star", {}, "parity")
+    assert found.alarms == ()
+    assert found.expected.low[0] < 0.25 < found.expected.high[0]
+    assert found.expected.low[5] < odds_recursion(0.25, 1.96, 5) < found.expected.high[5]
+
+
+def test_star_that_stands_still_has_one_alarm_and_no_excuse():
+    found = overlay(star_run([0.25] * 6), "star", {}, "parity")
+    assert len(found.alarms) == 1
+    assert found.alarms[0].round == 1 or found.alarms[0].round == 2
+    assert found.alarms[0].causes == ("nothing that is logged explains it",)
+
+
+@pytest.mark.parametrize(
+    ("fields", "config", "cause"),
+    [
+        ({"truncated_long_share": 0.9}, {}, "truncation: 90% of the long"),
+        ({"is_cut_share_long": 0.2, "is_cut_share_short": 0.0}, {}, "importance sampling: the ratios of 20%"),
+        ({"timed_out_share": 0.3}, {}, "verifier time-outs: 30%"),
+        ({"unparseable_gold_share": 0.3}, {}, "golds: 30%"),
+        ({"dead_group_share": 0.95}, {}, "dead groups: in 95%"),
+        ({"a_long": 0.4}, {}, "long responses are now right 40%"),
+        ({"kept_long_share": 0.4}, {}, "the model did not move to what was kept: 40%"),
+        ({}, {"reward_funcs": ["answer", "soft_overlong"]}, "length reward: soft_overlong"),
+        ({}, {"loss_type": "grpo"}, "loss normalisation"),
+    ],
+)
+def test_the_cause_is_named(fields, config, cause):
+    found = overlay(star_run([0.25] * 6, **fields), "star", config, "parity")
+    assert found.alarms[0].causes[0].startswith(cause)
+
+
+def test_truncation_comes_before_what_follows_from_it():
+    fields = {"truncated_long_share": 0.97, "a_long": 0.03, "dead_group_share": 0.9}
+    found = overlay(grpo_run(-0.08 * np.arange(8), **fields), "grpo", GRPO, "parity")
+    assert len(found.alarms) == 1
+    assert found.alarms[0].causes[0].startswith("truncation")
+    assert "although long responses earn more" in found.alarms[0].what
+    assert found.expected is None
+
+
+def test_grpo_is_expected_once_its_rate_is_known():
+    shifts = 0.08 * np.arange(12)
+    assert overlay(grpo_run(shifts[:3]), "grpo", GRPO, "parity").expected is None
+    found = overlay(grpo_run(shifts[:4]), "grpo", GRPO, "parity")
+    assert "one rate, fitted on rounds 0 to 3" in found.expected.words
+    whole = overlay(grpo_run(shifts), "grpo", GRPO, "gsm8k")  # the first token decides: a straight line in log-odds
+    assert whole.alarms == ()
+    assert whole.expected.low[11] < share(odds(0.25) * np.exp(shifts[11])) < whole.expected.high[11]
+
+
+def test_grpo_that_stops_in_its_tracks_raises_the_alarm():
+    shifts = np.minimum(0.15 * np.arange(30), 0.45)
+    found = overlay(grpo_run(shifts), "grpo", GRPO, "gsm8k")
+    assert len(found.alarms) == 1
+    assert 8 < found.alarms[0].round < 20
+    assert "fewer than" in found.alarms[0].what
+
+
+def test_a_noisy_verifier_and_the_temperature_are_expected():
+    """A verifier that lets everything pass: no growth is expected, and none is no alarm."""
+    config = {"false_positive_rate": 1.0}
+    assert overlay(star_run([0.25] * 6), "star", config, "parity").alarms == ()
+    cold = paths.asked_of("star", {"temperature": 0.7}, 0.5)
+    before = paths.before_of(star_run([0.25]), "star", 1.0)
+    drawn = paths.draw(before, cold)
+    usual = paths.star(drawn, paths.asked_of("star", {}, 0.5), 4)
+    assert np.median(paths.star(drawn, cold, 4)[4]) > np.median(usual[4]) + 0.05
+
+
+def test_what_counts_as_before():
+    made = star_run([0.25, 0.4])
+    sft = record("sft", 0, 0.35, "test", n=1024) | {"step": 600}
+    del sft["round"]
+    alone = paths.before_of([sft, *made], "star", 1.0)
+    together = paths.before_of([sft, *made], "star", 1.0, "sft/checkpoint-600")
+    assert alone.long_share.value == pytest.approx(0.25)
+    assert together.long_share.value == pytest.approx(
+        (1024 * 0.35 + (1024 + 2000) * 0.25) / (2 * 1024 + 2000), abs=1e-3
+    )
+    assert paths.before_of([sft], "star", 1.0) is None
+
+
+def test_nothing_measured_nothing_expected():
+    assert overlay([record("sft", 0, 0.25, "test")], "grpo", GRPO, "parity") is None
+    old = [{k: v for k, v in r.items() if k not in ("round", "log_odds_shift")} for r in grpo_run(np.zeros(3))]
+    assert overlay(old, "grpo", GRPO, "parity") is None

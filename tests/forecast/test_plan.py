@@ -1,0 +1,125 @@
+"""Plans from checkpoints that are known: responses drawn from Theorem 1's model."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from rarecot.forecast.branching import Branching
+from rarecot.forecast.measure import Measured
+from rarecot.forecast.plan import plan
+from rarecot.report.plan import as_json, figure, words
+
+
+def measured(p=0.25, a_long=1.0, a_short=0.5, prompts=400, samples=4, seed=0):
+    rng = np.random.default_rng(seed)
+    long = rng.random((prompts, samples)) < p
+    correct = rng.random((prompts, samples)) < np.where(long, a_long, a_short)
+    no = np.zeros_like(long)
+    stay, leave = (1 - p) / (1 + p), 2 * p / (1 + p)
+    branch = Branching(np.full(prompts, stay / leave if leave else math.inf), 1, stay, leave, 1.0)
+    return Measured(
+        temperature=1.0,
+        long=long,
+        long_by_length=long,
+        correct=correct,
+        truncated=no,
+        ungraded=no,
+        reward=correct.astype(float),
+        kept=correct,
+        length=np.where(long, 50, 1),
+        greedy_long=np.zeros(prompts, dtype=bool),
+        greedy_correct=rng.random(prompts) < 0.5,
+        branch=branch if p else Branching(np.full(prompts, math.inf), None, None, None, None),
+        sampler="by hand",
+    )
+
+
+@pytest.mark.parametrize(("p", "rounds"), [(0.25, 1), (0.1, 3), (0.05, 4), (0.02, 5)])
+def test_theorem_2_lies_in_the_band(p, rounds):
+    found = plan(measured(p, seed=1), p_cot=p, guess_rate=0.5)
+    assert found.flip_round.low <= rounds <= found.flip_round.high
+    assert found.flip_round.high <= rounds + 3
+    assert found.threshold.low <= 1 / 3 <= found.threshold.high
+    assert found.ratio.low < 2 < found.ratio.high
+    n = np.arange(len(found.path))
+    recursion = 2.0**n * p / (2.0**n * p + 1 - p)
+    assert ((found.path[:, 0] <= recursion) & (recursion <= found.path[:, 2])).all()
+    assert found.warnings == ()
+
+
+def test_intervals_cover_the_truth():
+    inside = [
+        (
+            found.long_share.low <= 0.2 <= found.long_share.high,
+            found.success_short.low <= 0.5 <= found.success_short.high,
+        )
+        for seed in range(40)
+        for found in [plan(measured(0.2, 0.9, seed=seed, prompts=150), guess_rate=0.5)]
+    ]
+    assert (np.mean(inside, axis=0) > 0.85).all()
+
+
+def test_no_long_response_gives_a_bound_and_not_a_zero():
+    found = plan(measured(0.0), guess_rate=0.5)
+    assert 0 < found.long_at_most < 0.01
+    assert found.success_long is None
+    assert found.ratio is None
+    assert found.gap is None
+    assert found.flip_round.low >= 4  # from at most 0.2 % it takes rounds, whatever long responses are worth
+    assert "No long response among 1600" in found.warnings[0]
+    text = words(found, 2048)
+    assert "none seen: at most 0.2" in text
+    assert "long share                        0" not in text
+
+
+def test_worse_long_responses_are_said_to_get_shorter():
+    found = plan(measured(0.5, a_long=0.2, a_short=0.5), guess_rate=0.5)
+    assert any("shorter, not longer" in text for text in found.warnings)
+    assert math.isinf(found.done_round.value)
+    assert "never" in words(found, 2048)
+    assert "the long share falls" in words(found, 2048)
+
+
+def test_an_open_direction_is_said():
+    found = plan(measured(0.1, a_long=0.55, a_short=0.5, prompts=50), guess_rate=0.5)
+    assert any("direction of RL is open" in text for text in found.warnings)
+    assert "direction open" in words(found, 2048)
+
+
+@pytest.mark.parametrize(
+    ("changed", "p_cot", "said"),
+    [
+        ({}, 0.6, "Length is not calibrated"),
+        ({"truncated": True}, None, "are cut off"),
+        ({"ungraded": True}, None, "cannot be read"),
+        ({"long_by_length": True}, None, "do not separate"),
+        ({"branch": Branching(np.full(400, 1.5), 1, 0.6, 0.4, 0.7)}, None, "do not part at one token"),
+        ({"branch": Branching(np.full(400, np.inf), None, None, None, None)}, None, "No way from the greedy"),
+    ],
+)
+def test_assumptions_that_do_not_hold_are_named(changed, p_cot, said):
+    base = measured()
+    changed = {key: np.ones_like(base.long) if value is True else value for key, value in changed.items()}
+    found = plan(replace(base, **changed), p_cot)
+    assert [said in text for text in found.warnings].count(True) == 1
+
+
+def test_a_long_greedy_mode_is_already_there():
+    base = measured(0.6)
+    found = plan(replace(base, greedy_long=np.ones(400, dtype=bool)), guess_rate=0.5)
+    assert found.flip_round.value == 0
+    assert "STaR: greedy flips                already" in words(found, 2048)
+
+
+def test_table_json_and_figure(tmp_path):
+    found = plan(measured(0.1), 0.1, 0.5)
+    text = words(found, 1000)
+    assert "long share                        " in text
+    assert "p_cot ≥ 0.3" in text
+    assert "about 3 000 rollouts" in text
+    figure(found, tmp_path / "plan.png", "a checkpoint")
+    assert (tmp_path / "plan.png").stat().st_size > 10_000
+    assert as_json(plan(measured(0.5, 0.2)))["done_round"]["value"] is None
+    figure(plan(measured(0.0)), tmp_path / "none.png", "nothing long")
