@@ -52,7 +52,7 @@ def main() -> None:
         for key in ("n", "samples", "prompts_per_round", "batch_size")
         if getattr(args, key) < 1
     ]
-    if args.temperature <= 0:
+    if not 0 < args.temperature < 100:
         problems.append(f"temperature is {args.temperature:g}: the modes are measured by sampling, so it is above 0.")
     if problems:
         raise ConfigError(problems)

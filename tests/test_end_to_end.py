@@ -347,15 +347,30 @@ def test_bench_takes_turns(tmp_path):
         assert row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
 
 
+@pytest.fixture(scope="module")
+def quick_ntp(tmp_path_factory):
+    """The NTP stage of `make quick`: d = 20, by the real recipe."""
+    cwd = tmp_path_factory.mktemp("quick")
+    config = ("--config", ROOT / "recipes/parity/quick/sft.yaml")
+    result = run_command(*LAUNCH, ROOT / "recipes/sft.py", *config, cwd=cwd, timeout=900)
+    assert result.returncode == 0, result.stderr
+    return cwd / "runs/parity-quick"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rollouts", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
-def test_quick_shows_the_paper(tmp_path, rollouts):
+def test_quick_shows_the_paper(quick_ntp, tmp_path, rollouts):
     """d = 20 by the real recipes: a coin flip at length 1 after NTP, everything right at length 20 after GRPO."""
-    for stage, more in (("sft", ()), ("grpo", ("--use_vllm", str(rollouts == "vllm")))):
-        config = ("--config", ROOT / "recipes/parity/quick" / f"{stage}.yaml", *more)
-        result = run_command(*LAUNCH, ROOT / "recipes" / f"{stage}.py", *config, cwd=tmp_path, timeout=900)
-        assert result.returncode == 0, result.stderr
-    made = [r for r in records.read(tmp_path / "runs" / "parity-quick") if r["split"] == "test"]
+    import shutil
+
+    run = tmp_path / "runs/parity-quick"
+    shutil.copytree(quick_ntp, run)
+    config = ("--config", ROOT / "recipes/parity/quick/grpo.yaml", "--use_vllm", str(rollouts == "vllm"))
+    result = run_command(*LAUNCH, ROOT / "recipes/grpo.py", *config, cwd=tmp_path, timeout=900)
+    assert result.returncode == 0, result.stderr
+    assert "expected share of long rollouts (one rate, fitted on rounds 0 to 3)" in result.stdout
+    assert "truncation" not in result.stdout
+    made = [r for r in records.read(run) if r["split"] == "test"]
 
     def last(stage, decoding):
         return next(r for r in reversed(made) if (r["stage"], r["decoding"]) == (stage, decoding))
@@ -368,6 +383,68 @@ def test_quick_shows_the_paper(tmp_path, rollouts):
     greedy = last("grpo", "greedy")
     assert greedy["accuracy"] >= 0.99
     assert greedy["length_median"] == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["transformers", pytest.param("vllm", marks=pytest.mark.vllm)])
+def test_the_plan_of_quick_contains_what_star_does(quick_ntp, tmp_path, backend):
+    """Made before RL, from the checkpoint alone."""
+    words = ("--model", quick_ntp / "sft", "--out", tmp_path, "--backend", backend, "--prompts_per_round", "2048")
+    result = run_command("python", ROOT / "eval/plan.py", *words)
+    assert result.returncode == 0, result.stderr
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["sampler"].startswith(backend)
+    assert plan["threshold"]["low"] <= 0.4
+    assert plan["threshold"]["high"] >= 0.27
+    assert (tmp_path / "plan.png").is_file()
+    if backend == "vllm":
+        return
+    config = ("--config", ROOT / "recipes/parity/quick/star.yaml", "--model_name_or_path", quick_ntp / "sft")
+    result = run_command("python", ROOT / "recipes/star.py", *config, "--run_dir", tmp_path / "star", timeout=900)
+    assert result.returncode == 0, result.stderr
+    assert "truncation" not in result.stdout
+    made = [r for r in records.read(tmp_path / "star") if r["decoding"] == "greedy"]
+    flip = next(r["round"] for r in made if r["long_share"] >= 0.5)
+    assert plan["flip_round"]["low"] <= flip <= plan["flip_round"]["high"]
+
+
+@pytest.mark.slow
+def test_a_cap_that_is_too_short_raises_the_alarm(quick_ntp, tmp_path):
+    config = ("--config", ROOT / "recipes/parity/quick/grpo.yaml", "--model_name_or_path", quick_ntp / "sft")
+    short = ("--max_completion_length", "12", "--allow_truncation", "true", "--max_steps", "6", "--save_steps", "3")
+    command = ("python", ROOT / "recipes/grpo.py", *config, *short, "--run_dir", tmp_path / "cut")
+    result = run_command(*command, timeout=600)
+    assert result.returncode == 0, result.stderr
+    (alarm,) = (line for line in result.stdout.splitlines() if line.startswith("ALARM"))
+    assert "Likely cause: truncation: " in alarm
+    assert "max_completion_length 12" in alarm
+    rollouts = [r for r in records.read(tmp_path / "cut") if r["split"] == "rollouts"]
+    assert all(r["selection_truncation"] < -r["selection_reward"] < 0 for r in rollouts)
+    result = run_command("python", ROOT / "eval/report.py", tmp_path / "cut")
+    assert alarm.removeprefix("ALARM ") in result.stdout
+    assert "Likely cause: truncation" in (tmp_path / "cut/report.html").read_text()
+    assert (tmp_path / "cut/figures/selection.png").is_file()
+
+
+def test_a_plan_that_cannot_be_meant_is_refused(tmp_path):
+    """Everything at once, and before a model is looked for."""
+    words = (
+        "--model",
+        tmp_path,
+        "--n",
+        "0",
+        "--temperature",
+        "0",
+        "--reward_funcs",
+        "anser",
+        "--reward_weights",
+        "1",
+        "2",
+    )
+    result = run_command("python", ROOT / "eval/plan.py", *words)
+    assert result.returncode == 2
+    for said in ("n is 0", "temperature is 0", "did you mean 'answer'", "reward_weights has 2 entries for 1"):
+        assert said in result.stderr
 
 
 @pytest.mark.slow

@@ -90,6 +90,18 @@ def test_star_is_the_log_ratio_of_what_is_kept():
     assert parts["selection_truncation"] < -5
 
 
+def test_stars_audit_does_not_depend_on_the_unit_of_reward():
+    here = batch(n=400, finished=np.arange(400) % 5 > 0)
+    here = batch(n=400, finished=here.finished, correctness=np.where(here.finished, here.correctness, 0.0))
+    one = audit.star(here, 1.0, (0.9, 0.5))
+    five = audit.star(batch(n=400, finished=here.finished, correctness=5 * here.correctness), 5.0, (0.9, 0.5))
+    assert one == pytest.approx(five)
+    rounded = audit.star(
+        batch(n=400, finished=here.finished, correctness=(0.7 + 0.2 + 0.1) * here.correctness), 1.0, (0.9, 0.5)
+    )
+    assert rounded == pytest.approx(one)
+
+
 def test_one_mode_alone_cannot_be_selected():
     assert audit.policy_gradient(batch(long=np.ones(64, dtype=bool)), 4, "group", "dr_grpo", (1, 0.5)) == {}
     assert audit.star(batch(long=np.zeros(64, dtype=bool)), 1.0, (1, 0.5)) == {}

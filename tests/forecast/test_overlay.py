@@ -69,8 +69,8 @@ def test_star_that_stands_still_has_one_alarm_and_no_excuse():
         ({"dead_group_share": 0.95}, {}, "dead groups: in 95%"),
         ({"a_long": 0.4}, {}, "long responses are now right 40%"),
         ({"kept_long_share": 0.4}, {}, "the model did not move to what was kept: 40%"),
-        ({}, {"reward_funcs": ["answer", "soft_overlong"]}, "length reward: soft_overlong"),
-        ({}, {"loss_type": "grpo"}, "loss normalisation"),
+        ({"selection_length": -0.3}, {}, "length reward: it pushes the odds of long by -0.30"),
+        ({"selection_normalisation": -0.3}, {"loss_type": "grpo"}, "loss normalisation: loss_type grpo"),
     ],
 )
 def test_the_cause_is_named(fields, config, cause):
@@ -78,12 +78,58 @@ def test_the_cause_is_named(fields, config, cause):
     assert found.alarms[0].causes[0].startswith(cause)
 
 
+@pytest.mark.parametrize(
+    "fields", [{"truncated_long_share": 0.9}, {"selection_length": -0.3}, {"timed_out_share": 0.3}, {"a_long": 0.4}]
+)
+def test_what_pushes_the_other_way_is_no_cause(fields):
+    found = overlay(star_run([0.25, 0.6, 0.9, 0.99], **fields), "star", {}, "parity")
+    assert "more than" in found.alarms[0].what
+    assert found.alarms[0].causes == ("nothing that is logged explains it",)
+
+
+def test_rewards_without_a_known_path_expect_nothing():
+    config = {"reward_funcs": ["answer", "length_penalty"], "reward_weights": [1.0, 0.02]}
+    found = overlay(star_run([0.25] * 6), "star", config, "parity")
+    assert found.expected is None
+    assert found.alarms == ()
+    assert "length_penalty" in found.asked.not_modelled
+
+
+def test_the_weight_of_a_reward_matters_only_where_nothing_is_scaled():
+    for scale, factor in (("group", 1.0), ("none", 3.0)):
+        gains = [
+            paths.gain_of(paths.asked_of("grpo", {**GRPO, "scale_rewards": scale, "reward_weights": [weight]}, None))(
+                0.6
+            )
+            for weight in (1.0, 3.0)
+        ]
+        assert gains[1] / gains[0] == pytest.approx(factor)
+
+
+def test_a_noisy_anchor_is_no_wrong_way():
+    rng = np.random.default_rng(0)
+    wandering = [0.0, *np.cumsum(rng.normal(0, 0.01, 20))]
+    wandering = [-abs(shift) for shift in wandering]
+    quiet = overlay(grpo_run(np.array(wandering), log_odds_ess=0.8), "grpo", GRPO, "parity")
+    assert quiet.alarms == ()
+    clear = overlay(grpo_run(-0.02 * np.arange(21), log_odds_ess=0.99), "grpo", GRPO, "parity")
+    assert len(clear.alarms) == 1
+
+
+@pytest.mark.parametrize("temperature", [0.3, 0.5, 1.5])
+def test_long_runs_at_any_temperature_have_a_path(temperature):
+    before = paths.before_of(star_run([0.25]), "star", 1.0)
+    plain, rollouts = paths.star(paths.draw(before, paths.asked_of("star", {}, 0.5)), temperature, 0.5, 100)
+    assert np.isfinite(plain).all()
+    assert rollouts.max() <= 1
+
+
 def test_truncation_comes_before_what_follows_from_it():
     fields = {"truncated_long_share": 0.97, "a_long": 0.03, "dead_group_share": 0.9}
     found = overlay(grpo_run(-0.08 * np.arange(8), **fields), "grpo", GRPO, "parity")
     assert len(found.alarms) == 1
     assert found.alarms[0].causes[0].startswith("truncation")
-    assert "although long responses earn more" in found.alarms[0].what
+    assert "although long responses were more often right" in found.alarms[0].what
     assert found.expected is None
 
 
@@ -109,24 +155,29 @@ def test_a_noisy_verifier_and_the_temperature_are_expected():
     """A verifier that lets everything pass: no growth is expected, and none is no alarm."""
     config = {"false_positive_rate": 1.0}
     assert overlay(star_run([0.25] * 6), "star", config, "parity").alarms == ()
-    cold = paths.asked_of("star", {"temperature": 0.7}, 0.5)
-    before = paths.before_of(star_run([0.25]), "star", 1.0)
-    drawn = paths.draw(before, cold)
-    usual = paths.star(drawn, paths.asked_of("star", {}, 0.5), 4)
-    assert np.median(paths.star(drawn, cold, 4)[4]) > np.median(usual[4]) + 0.05
+    drawn = paths.draw(paths.before_of(star_run([0.25]), "star", 1.0), paths.asked_of("star", {}, 0.5))
+    (_, cold), (_, usual) = (paths.star(drawn, temperature, 0.5, 4) for temperature in (0.7, 1.0))
+    assert np.median(cold[4]) > np.median(usual[4]) + 0.05
 
 
 def test_what_counts_as_before():
+    """One evaluation of the policy (they ask the same problems) and the rollouts of round 0."""
     made = star_run([0.25, 0.4])
-    sft = record("sft", 0, 0.35, "test", n=1024) | {"step": 600}
+    sft = record("sft", 0, 0.35, "test", n=4096) | {"step": 600}
     del sft["round"]
     alone = paths.before_of([sft, *made], "star", 1.0)
+    assert alone.long_share.n == pytest.approx(1024 + 2000)
     together = paths.before_of([sft, *made], "star", 1.0, "sft/checkpoint-600")
-    assert alone.long_share.value == pytest.approx(0.25)
-    assert together.long_share.value == pytest.approx(
-        (1024 * 0.35 + (1024 + 2000) * 0.25) / (2 * 1024 + 2000), abs=1e-3
-    )
+    assert together.long_share.n == pytest.approx(4096 + 2000, rel=0.02)
+    assert together.long_share.value == pytest.approx((4096 * 0.35 + 2000 * 0.25) / 6096, abs=1e-3)
     assert paths.before_of([sft], "star", 1.0) is None
+
+
+def test_success_is_that_at_the_temperature_of_the_rollouts():
+    other = record("star", 0, 0.25, "test", n=4096, a_long=0.2) | {"temperature": 2.0}
+    found = paths.before_of([other, *star_run([0.25])], "star", 1.0)
+    assert found.success_long.value == pytest.approx(0.98)
+    assert found.long_share.n == pytest.approx(1024 + 2000)
 
 
 def test_nothing_measured_nothing_expected():

@@ -10,6 +10,7 @@ from rarecot.forecast.branching import Branching
 from rarecot.forecast.measure import Measured
 from rarecot.forecast.plan import plan
 from rarecot.report.plan import as_json, figure, words
+from rarecot.theory.predict import tempered
 
 
 def measured(p=0.25, a_long=1.0, a_short=0.5, prompts=400, samples=4, seed=0):
@@ -68,17 +69,62 @@ def test_no_long_response_gives_a_bound_and_not_a_zero():
     assert found.ratio is None
     assert found.gap is None
     assert found.flip_round.low >= 4  # from at most 0.2 % it takes rounds, whatever long responses are worth
+    assert math.isinf(found.flip_round.high)  # they may be worth nothing
     assert "No long response among 1600" in found.warnings[0]
     text = words(found, 2048)
     assert "none seen: at most 0.2" in text
     assert "long share                        0" not in text
 
 
+def test_nothing_rewarded_is_no_selection():
+    """Equal zeros of modes of unequal size are no ratio."""
+    base = measured(0.1)
+    found = plan(replace(base, kept=np.zeros_like(base.long)), guess_rate=0.5)
+    assert found.ratio is None
+    assert found.flip_round is None
+    assert found.path is None
+    assert any("Nothing would be rewarded" in text for text in found.warnings)
+    assert "STaR" not in words(found, 2048).partition("what to mind")[0]
+
+
+def test_two_long_responses_decide_nothing():
+    rng = np.random.default_rng(0)
+    base = measured(0.0, a_short=0.12)
+    long = np.zeros_like(base.long)
+    long[[3, 90], 0] = True
+    correct = ~long & (rng.random(long.shape) < 0.12)
+    found = plan(replace(base, long=long, correct=correct, reward=correct.astype(float), kept=correct), guess_rate=0.5)
+    assert found.gap.low < 0 < found.gap.high
+    assert "direction open" in words(found, 2048)
+
+
+def test_a_branch_of_one_prompt_is_not_that_of_all():
+    base = measured(0.1)
+    factor = np.full(400, np.inf)
+    factor[0] = 4.5
+    found = plan(replace(base, branch=Branching(factor, 1, 0.8, 0.2, 1.0)), guess_rate=None)
+    assert found.threshold is None
+    assert any("No way from the greedy" in text for text in found.warnings)
+    assert plan(
+        replace(base, branch=Branching(factor, 1, 0.8, 0.2, 1.0)), guess_rate=0.5
+    ).threshold.value == pytest.approx(1 / 3)
+
+
+def test_another_temperature_is_taken_back_to_1():
+    """Calibrated to 1/4 and sampled at 0.7, the long share is 0.243; the threshold is still 1/3."""
+    base = measured(float(tempered(0.25, 0.7)), prompts=2000, seed=1)
+    known = Branching(np.full(2000, 0.75 / 0.5), 1, 0.6, 0.4, 1.0)
+    found = plan(replace(base, temperature=0.7, branch=known), guess_rate=0.5)
+    assert found.threshold.low <= 1 / 3 <= found.threshold.high
+    assert found.flip_round.value == 1
+    assert any("taken" in text or "rough" in text for text in plan(replace(base, temperature=0.7)).warnings)
+
+
 def test_worse_long_responses_are_said_to_get_shorter():
     found = plan(measured(0.5, a_long=0.2, a_short=0.5), guess_rate=0.5)
     assert any("shorter, not longer" in text for text in found.warnings)
     assert math.isinf(found.done_round.value)
-    assert "never" in words(found, 2048)
+    assert "not within 60 rounds" in words(found, 2048)
     assert "the long share falls" in words(found, 2048)
 
 
@@ -92,7 +138,7 @@ def test_an_open_direction_is_said():
     ("changed", "p_cot", "said"),
     [
         ({}, 0.6, "Length is not calibrated"),
-        ({"truncated": True}, None, "are cut off"),
+        ({"truncated": True}, None, "would be cut off"),
         ({"ungraded": True}, None, "cannot be read"),
         ({"long_by_length": True}, None, "do not separate"),
         ({"branch": Branching(np.full(400, 1.5), 1, 0.6, 0.4, 0.7)}, None, "do not part at one token"),

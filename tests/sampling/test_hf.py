@@ -82,3 +82,17 @@ def test_a_models_own_generation_settings_do_not_bend_the_policy(tiny_model, tok
     settings = tiny_model.generation_config
     settings.do_sample, settings.top_k, settings.top_p, settings.repetition_penalty = True, 1, 0.1, 5.0
     assert (sampler.sample(prompt_ids, params), sampler.sample(prompt_ids, SamplingParams(10))) == plain
+
+
+def test_likeliest_tokens_beside_the_greedy_one(tiny_model, tokenizer, prompt_ids):
+    params = SamplingParams(max_new_tokens=6, logprobs=True, top=3)
+    (completion,) = HfSampler(tiny_model, tokenizer).sample(prompt_ids[:1], params)[0]
+    assert len(completion.top) == len(completion.token_ids)
+    with torch.no_grad():
+        logits = tiny_model(torch.tensor([prompt_ids[0] + completion.token_ids])).logits[0, len(prompt_ids[0]) - 1 : -1]
+    for token, score, likely, row in zip(
+        completion.token_ids, completion.logprobs, completion.top, logits.log_softmax(-1), strict=True
+    ):
+        values, ids = row.topk(3)
+        assert set(likely) == set(ids.tolist())
+        assert likely[token] == pytest.approx(score) == pytest.approx(values[0].item(), abs=1e-4)

@@ -57,7 +57,7 @@ def policy_gradient(
     """
     if batch.long.all() or not batch.long.any():
         return {}
-    even, finished = np.ones(len(batch.long)), _as_if_finished(batch, usual)
+    even, finished = np.ones(len(batch.long)), _as_if_finished(batch, batch.correctness, usual)
     weights = _normalised(1.0 / np.maximum(batch.tokens, 1)) if loss_type in PER_LENGTH else even
     seen = np.where(batch.finished | (not masked), 1.0, 0.0)
     cases = (
@@ -77,21 +77,16 @@ def star(batch: Batch, keep_from: float, usual: tuple[float, float]) -> dict[str
     Args:
         batch: the round.
         keep_from: total reward from which a response is kept.
-        usual: as for `policy_gradient`.
+        usual: share of right answers among long and short responses before RL.
 
     Returns:
         As `policy_gradient`; half a response is added to each count, so that a mode of which nothing is kept has a ratio.
     """
     if batch.long.all() or not batch.long.any():
         return {}
-    finished = _as_if_finished(batch, usual)
-    kept = [
-        np.where(
-            batch.finished, batch.correctness >= keep_from, finished
-        ),  # of those cut off: the share that would be kept
-        np.where(batch.finished, batch.correctness + batch.penalties >= keep_from, finished),
-        batch.correctness + batch.penalties >= keep_from,
-    ]
+    least = keep_from - 1e-9
+    right, paid = batch.correctness >= least, batch.correctness + batch.penalties >= least
+    kept = [_as_if_finished(batch, case.astype(float), usual) for case in (right, paid)] + [paid]
     totals = [_log_ratio(np.asarray(values, dtype=float), batch.long) for values in kept]
     parts = [*np.diff([0.0, *totals]).tolist(), 0.0, 0.0]
     return dict(zip((f"selection_{part}" for part in PARTS), parts, strict=True))
@@ -123,10 +118,10 @@ def _deviation(values: np.ndarray, axis: int) -> np.ndarray:
     return np.nanstd(values, axis=axis, keepdims=True) * np.sqrt(counts / np.maximum(counts - 1, 1))
 
 
-def _as_if_finished(batch: Batch, usual: Sequence[float]) -> np.ndarray:
-    """Rewards of correctness if nothing had been cut off: those that were get the mean of their mode's finished ones, in which what is
+def _as_if_finished(batch: Batch, values: np.ndarray, usual: Sequence[float]) -> np.ndarray:
+    """Values of the responses if none had been cut off: those that were get the mean of their mode's finished ones, in which what is
     usual counts as some responses, since those that still end under a short cap are few and not typical."""
-    filled = batch.correctness.astype(float).copy()
+    filled = values.astype(float).copy()
     for is_long, otherwise in zip((True, False), usual, strict=True):
         mine = batch.long == is_long
         ended = filled[mine & batch.finished]

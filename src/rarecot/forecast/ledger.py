@@ -47,8 +47,8 @@ class Ledger:
 def ledger(before: Mapping[str, Any], after: Mapping[str, Any], seed: int = 0) -> Ledger | None:
     """Take apart what changed between two evaluations of the same kind (records of the test split).
 
-    A mode that one of them never wrote has the success rate that it has in the other: what it brought is then all mix. None if a mode
-    was written in neither and its success is needed, or intervals are missing.
+    A mode that one of them never wrote has the success rate that it has in the other: what it brought is then all mix. One that neither wrote
+    plays no part. None if intervals are missing.
 
     Args:
         before: the record before RL.

@@ -29,7 +29,7 @@ class Measured:
         long: whether each sample is long by its marks, shape (N, k).
         long_by_length: the same by its length; None: not known.
         correct: whether its answer is right.
-        truncated: whether it was cut off.
+        truncated: whether RL's cap would cut it off.
         ungraded: whether its gold could not be read.
         reward: what RL would pay.
         kept: whether STaR would keep it.
@@ -80,16 +80,17 @@ def measure(
             ]
         )
     prompts = render_prompts(reader.tokenizer, rows["prompt"], reader.template)
-    greedy = [several[0] for several in sampler.sample(prompts, SamplingParams(suite.max_new_tokens))]
-    start = SamplingParams(min(suite.max_new_tokens, DEPTH), logprobs=True, top=TOP)
+    limit, cap = max(suite.max_new_tokens, pay.max_completion_length), pay.max_completion_length or suite.max_new_tokens
+    greedy = [several[0] for several in sampler.sample(prompts, SamplingParams(limit))]
+    start = SamplingParams(min(limit, DEPTH), logprobs=True, top=TOP)
     starts = [several[0] for several in sampler.sample(prompts, start)]
-    how = SamplingParams(suite.max_new_tokens, temperature, suite.samples, suite.seed)
+    how = SamplingParams(limit, temperature, suite.samples, suite.seed)
     sampled = sampler.sample(prompts, how)
 
     repeated = {name: [value for value in values for _ in range(suite.samples)] for name, values in rows.items()}
     flat = [completion for several in sampled for completion in several]
     responses, decoded = _judge(repeated, flat), _judge(rows, greedy)
-    rewards = np.array(_rewards(reader.tokenizer, sampler.ends, repeated, flat, suite, pay))
+    rewards = np.array(_rewards(reader.tokenizer, sampler.ends, repeated, flat, cap, suite.seed, pay))
     shape = (len(prompts), suite.samples)
     long = np.array([r.kind == "long" for r in responses]).reshape(shape)
     length = np.array([c.length for c in flat]).reshape(shape)
@@ -98,7 +99,7 @@ def measure(
         long=long,
         long_by_length=None if reader.long_from is None else length >= reader.long_from,
         correct=_is(responses, "correct").reshape(shape),
-        truncated=_is(responses, "truncated").reshape(shape),
+        truncated=np.array([c.finish_reason == "length" or len(c.token_ids) > cap for c in flat]).reshape(shape),
         ungraded=_is(responses, "unparseable_gold").reshape(shape),
         reward=rewards.reshape(shape),
         kept=(rewards >= pay.keep_from - 1e-9).reshape(shape),
@@ -130,17 +131,17 @@ def _rewards(
     ends: Collection[int],
     rows: Mapping[str, Sequence[str]],
     completions: Sequence[Completion],
-    suite: Suite,
+    cap: int,
+    seed: int,
     pay: Pay,
 ) -> list[float]:
     """The weighted total of each response, as RL would see it: cut at its cap, and judged by its verifier."""
-    cap = pay.max_completion_length or suite.max_new_tokens
     totals: list[float] = []
 
     def keep(rewards: Sequence[float], **_: Any) -> None:
         totals.extend(rewards)
 
-    chosen = named(pay.reward_funcs, pay.false_positive_rate, pay.false_negative_rate, suite.seed)
+    chosen = named(pay.reward_funcs, pay.false_positive_rate, pay.false_negative_rate, seed)
     settings = {"max_completion_length": cap, "soft_overlong_tokens": max(1, cap // 5)}
     for reward in bind(chosen, ends, special_ids(tokenizer), pay.weights, keep, settings):
         reward(

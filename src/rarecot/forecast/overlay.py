@@ -12,9 +12,12 @@ import numpy as np
 
 from rarecot.evaluation.records import Record
 from rarecot.forecast import paths
-from rarecot.forecast.paths import FITTED, Asked, Before, Drawn
+from rarecot.forecast.paths import FITTED, Asked, Before
 from rarecot.theory.predict import GUESS_RATES
 
+# What a round of training wanders by without a cause: next-token prediction is calibrated to it (README).
+SLACK = 0.02
+ANCHORS = 64  # responses of each mode behind `log_odds_shift`
 APART = 0.1  # distance of a share from its band that is an alarm at once; less must come twice in a row
 RIGHT_DIRECTION = 0.02  # nats against the expected direction that a few rounds may wander
 LOOK_BACK = 3  # rounds whose records are searched for a cause
@@ -94,20 +97,24 @@ def overlay(records: Sequence[Record], stage: str, config: Mapping[str, Any], ta
 
 
 def by_round(records: Sequence[Record], stage: str) -> list[Record]:
-    """The rollouts of a stage, one record a round."""
-    found = {r["round"]: r for r in records if (r["stage"], r["split"]) == (stage, "rollouts") and "round" in r}
+    """The rollouts of a stage, one record a round: of several the first, as `records.read` has it."""
+    found: dict[int, Record] = {}
+    for record in records:
+        if (record["stage"], record["split"]) == (stage, "rollouts") and "round" in record:
+            found.setdefault(record["round"], record)
     return [found[n] for n in sorted(found)]
 
 
 def expect(before: Before, asked: Asked, rollouts: Sequence[Record], rounds: int) -> Expected | None:
     """The band, as far as can be said before RL (STaR) or after its first rounds (policy gradients)."""
+    if asked.not_modelled:
+        return None
     drawn = paths.draw(before, asked)
     if asked.stage == "star":
-        band = paths.star(drawn, asked, rounds)
+        _, band = paths.star(drawn, asked.temperature, asked.guess_rate, rounds)
         return _band(band, "Theorem 2 with what was measured before RL")
     shifts = first_shifts(rollouts)
-    direction = _direction(drawn)
-    if direction == 0 or len(shifts) <= FITTED:
+    if paths.direction(drawn) == 0 or len(shifts) <= FITTED:
         return None
     rate = paths.rates(before, asked, shifts[: FITTED + 1])
     if rate is None or np.median(rate) <= 0:
@@ -126,21 +133,32 @@ def first_shifts(rollouts: Sequence[Record]) -> list[float]:
     return shifts
 
 
+@dataclass(frozen=True)
+class _Departure:
+    """A round outside what was expected: by how much of the share, in which direction (1: more long), in words."""
+
+    distance: float
+    sign: int
+    words: str
+
+
 def alarms(
     before: Before, asked: Asked, rollouts: Sequence[Record], expected: Expected | None, config: Mapping[str, Any]
 ) -> list[Alarm]:
-    """The rounds at which a run left what was expected of it; of each time that it did, the first."""
-    found, outside_before, inside = [], False, True
+    """The rounds at which a run left what was expected of it: at once if far, else when two rounds in a row do; of each time that
+    it did, the first."""
+    if asked.not_modelled:
+        return []
+    found, left_before, inside = [], False, True
     for i, record in enumerate(rollouts):
-        what = _wrong_way(before, asked, rollouts[: i + 1]) if expected is None else _outside(record, expected)
-        distance, sentence = what if what else (0.0, "")
-        alarming = distance > APART or (distance > 0 and outside_before)
-        if alarming and inside:
+        here = _wrong_way(before, asked, rollouts[: i + 1]) if expected is None else _outside(record, expected)
+        if here and inside and (here.distance > APART or left_before):
             recent = rollouts[max(0, i - LOOK_BACK + 1) : i + 1]
-            found.append(Alarm(record["round"], sentence, tuple(causes(before, asked, recent, config))))
+            likely = tuple(causes(before, recent, config, here.sign))
+            found.append(Alarm(record["round"], here.words, likely))
             inside = False
-        outside_before = distance > 0
-        inside = inside or not outside_before
+        left_before = here is not None
+        inside = inside or not left_before
     return found
 
 
@@ -149,50 +167,59 @@ def _band(band: np.ndarray, words: str) -> Expected:
     return Expected(low, middle, high, words)
 
 
-def _direction(drawn: Drawn) -> int:
-    """1 if long responses are rewarded more (95 %), -1 if less, 0 if it is open."""
-    low, high = np.quantile(drawn.long - drawn.short, [0.025, 0.975])
-    return int(low > 0) - int(high < 0)
-
-
-def _outside(record: Record, expected: Expected) -> tuple[float, str] | None:
-    """How far a round's interval lies from the band, and a sentence; None if they meet."""
-    n = record["round"]
+def _outside(record: Record, expected: Expected) -> _Departure | None:
+    """A round whose interval does not meet the band."""
+    n, interval = record["round"], record.get("long_share_ci")
+    if interval is None or n >= len(expected.low):
+        return None
     low, high = expected.low[n], expected.high[n]
-    below, above = low - record["long_share_ci"][1], record["long_share_ci"][0] - high
-    if max(below, above) <= 0:
+    below, above = low - interval[1], interval[0] - high
+    if max(below, above) <= SLACK:
         return None
-    side = "fewer" if below > 0 else "more"
-    sentence = f"{record['long_share']:.0%} of the rollouts are long, {side} than the {low:.0%} to {high:.0%} that were expected ({expected.words})."
-    return float(max(below, above)), sentence
+    sign = -1 if below > 0 else 1
+    words = (
+        f"{record['long_share']:.0%} of the rollouts are long, {'fewer' if sign < 0 else 'more'} than the {low:.0%} to {high:.0%} that were expected "
+        f"({expected.words})."
+    )
+    return _Departure(float(max(below, above)), sign, words)
 
 
-def _wrong_way(before: Before, asked: Asked, rollouts: Sequence[Record]) -> tuple[float, str] | None:
-    """A policy gradient that moves against what the modes' rewards before RL say."""
-    direction, shifts = _direction(paths.draw(before, asked)), first_shifts(rollouts)
-    if asked.stage == "star" or direction == 0 or len(shifts) <= FITTED or len(shifts) < len(rollouts):
+def _wrong_way(before: Before, asked: Asked, rollouts: Sequence[Record]) -> _Departure | None:
+    """A policy gradient that moves against what the modes' rewards before RL say, by more than the anchor's noise."""
+    way, shifts = paths.direction(paths.draw(before, asked)), first_shifts(rollouts)
+    if asked.stage == "star" or way == 0 or len(shifts) <= FITTED or len(shifts) < len(rollouts):
         return None
-    moved = shifts[-1]
-    if direction * moved > -RIGHT_DIRECTION:
+    moved, effective = shifts[-1], rollouts[-1].get("log_odds_ess") or 1.0
+    noise = np.sqrt(2 * max(1 / effective - 1, 0.0) / ANCHORS)
+    if way * moved > -max(RIGHT_DIRECTION, 2 * noise):
         return None
     a_long, a_short = before.success_long, before.success_short
     right = f"{a_long.value:.0%} against {a_short.value:.0%}" if a_long and a_short else "as measured before RL"
-    sentence = (
+    words = (
         f"the odds of a long response have {'fallen' if moved < 0 else 'grown'} by a factor of {np.exp(abs(moved)):.2f} since before RL, although long "
-        f"responses earn {'more' if direction > 0 else 'less'} ({right} right)."
+        f"responses were {'more' if way > 0 else 'less'} often right ({right})."
     )
-    return 2 * APART, sentence
+    return _Departure(SLACK, -way, words)
 
 
-Check = Callable[[Before, Asked, Sequence[Record], Mapping[str, Any]], tuple[float, str] | None]
+Cause = tuple[float, int, str]  # how strong, which way it moves the long share (0: either), and what it is
+Check = Callable[[Before, Sequence[Record], Mapping[str, Any]], Cause | None]
+NEVER_MIND = 0.02  # selection (nats, or difference of advantages) that moves nothing
 
 
-def causes(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> list[str]:
-    """What in the last rounds' records may explain that a run left its band, the strongest first."""
-    found = [cause for check in _CHECKS if (cause := check(before, asked, recent, config))]
+def causes(before: Before, recent: Sequence[Record], config: Mapping[str, Any], sign: int) -> list[str]:
+    """What in the last rounds' records may explain that a run left its band, the strongest first.
+
+    Args:
+        before: RL.
+        recent: the last rounds.
+        config: the stage's options.
+        sign: 1 if more responses are long than expected, -1 if fewer: what pushes the other way is no cause.
+    """
+    found = [cause for check in _CHECKS if (cause := check(before, recent, config)) and cause[1] in (0, sign)]
     if not found:
         return ["nothing that is logged explains it"]
-    return [text for _, text in sorted(found, key=lambda cause: -cause[0])]
+    return [text for _, _, text in sorted(found, key=lambda cause: -cause[0])]
 
 
 def _mean(recent: Sequence[Record], field: str) -> float:
@@ -200,99 +227,117 @@ def _mean(recent: Sequence[Record], field: str) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _truncated(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
+def _selects(recent: Sequence[Record], part: str) -> int | None:
+    """Which way a part of the selection audit pushes: 1, -1, or 0 for nowhere; None where there was no audit."""
+    if not any(r.get(f"selection_{part}") is not None for r in recent):
+        return None
+    push = _mean(recent, f"selection_{part}")
+    return 0 if abs(push) < NEVER_MIND else int(np.sign(push))
+
+
+def _truncated(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
     cut = _mean(recent, "truncated_long_share")
     if cut <= 0.05:
         return None
-    return cut + 1.0, (
-        f"truncation: {cut:.0%} of the long responses were cut off at max_completion_length {recent[-1]['max_new_tokens']} and not rewarded"
-    )
-
-
-def _importance(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
-    cut = _mean(recent, "is_cut_share_long")
-    if cut <= 0.02:
-        return None
-    return cut + 0.5, (
-        f"importance sampling: the ratios of {cut:.0%} of the long responses' tokens were cut ({_mean(recent, 'is_cut_share_short'):.0%} of the short "
-        f"ones'), because sampler and trainer differ"
-    )
-
-
-def _length_reward(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
-    names = [name for name in config.get("reward_funcs") or [] if name in ("length_penalty", "soft_overlong")]
-    return (0.4, f"length reward: {' and '.join(names)} takes from long responses") if names else None
-
-
-def _dead(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
-    dead = _mean(recent, "dead_group_share")
+    cap = recent[-1]["max_new_tokens"]
     return (
-        (dead - 0.4, f"dead groups: in {dead:.0%} of the groups all rewards were equal, so they taught nothing")
-        if dead > 0.8
-        else None
+        cut + 1.0,
+        -1,
+        f"truncation: {cut:.0%} of the long responses were cut off at max_completion_length {cap} and not rewarded",
     )
 
 
-def _verifier(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
+def _importance(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
+    long, short = _mean(recent, "is_cut_share_long"), _mean(recent, "is_cut_share_short")
+    if max(long, short) <= 0.02:
+        return None
+    return (
+        max(long, short) + 0.5,
+        -1 if long > short else 1,
+        (
+            f"importance sampling: the ratios of {long:.0%} of the long and {short:.0%} of the short responses' tokens were cut, because sampler and trainer "
+            f"differ"
+        ),
+    )
+
+
+def _length_reward(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
+    way = _selects(recent, "length")
+    if not way:
+        return None
+    return 0.6, way, f"length reward: it pushes the odds of long by {_mean(recent, 'selection_length'):+.2f} a round"
+
+
+def _normalisation(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
+    way = _selects(recent, "normalisation")
+    if not way:
+        return None
+    return (
+        0.3,
+        way,
+        f"loss normalisation: loss_type {config.get('loss_type')} weighs tokens by the length of their response; use dr_grpo",
+    )
+
+
+def _dead(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
+    dead = _mean(recent, "dead_group_share")
+    if dead <= 0.8:
+        return None
+    return dead - 0.4, -1, f"dead groups: in {dead:.0%} of the groups all rewards were equal, so they taught nothing"
+
+
+def _verifier(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
     late = _mean(recent, "timed_out_share")
-    if late > 0.02:
-        return (
-            late + 0.5,
-            f"verifier time-outs: {late:.0%} of the answers took too long to compare and counted as wrong",
-        )
-    return None
+    if late <= 0.02:
+        return None
+    return (
+        late + 0.5,
+        -1,
+        f"verifier time-outs: {late:.0%} of the answers took too long to compare and counted as wrong",
+    )
 
 
-def _golds(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
+def _golds(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
     unread = _mean(recent, "unparseable_gold_share")
     return (
-        (unread + 0.3, f"golds: {unread:.0%} of the responses had a gold that cannot be read")
+        (unread + 0.3, 0, f"golds: {unread:.0%} of the responses had a gold that cannot be read")
         if unread > 0.02
         else None
     )
 
 
-def _success(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
+def _success(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
     """A mode that is right more or less often than it was, of those responses that ended."""
     said = []
-    for kind, known in (("long", before.success_long), ("short", before.success_short)):
-        rates = [
-            r[f"accuracy_{kind}"] / (1 - cut)
-            for r in recent
-            if r.get(f"accuracy_{kind}") is not None and (cut := r.get(f"truncated_{kind}_share") or 0.0) < 0.9
-        ]
+    for kind, known, way in (("long", before.success_long, 1), ("short", before.success_short, -1)):
+        rates = []
+        for record in recent:
+            rate, cut = record.get(f"accuracy_{kind}"), record.get(f"truncated_{kind}_share") or 0.0
+            if rate is not None and cut < 0.9:
+                rates.append(rate / (1 - cut))
         if known is None or not rates:
             continue
         now, (low, high) = sum(rates) / len(rates), known.interval
-        if now < low - 0.05 or now > high + 0.05:
-            said.append(
-                (
-                    abs(now - known.value),
-                    f"{kind} responses are now right {now:.0%} of the time, {known.value:.0%} before RL",
-                )
-            )
+        if not low - 0.05 <= now <= high + 0.05:
+            text = f"{kind} responses are now right {now:.0%} of the time, {known.value:.0%} before RL"
+            said.append((abs(now - known.value), way if now > known.value else -way, text))
     return max(said) if said else None
 
 
-def _short_of_kept(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
+def _short_of_kept(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
     """STaR: the kept responses were as long as expected, but the model has not moved to them."""
     if len(recent) < 2 or recent[-2].get("kept_long_share") is None:
         return None
     kept, reached = recent[-2]["kept_long_share"], recent[-1]["long_share"]
     if abs(kept - reached) < 0.04:
         return None
-    return abs(kept - reached), (
-        f"the model did not move to what was kept: {kept:.0%} of the kept responses were long, {reached:.0%} of the next round's; more prompts or epochs a "
-        f"round, or a higher learning rate"
-    )
-
-
-def _normalisation(before: Before, asked: Asked, recent: Sequence[Record], config: Mapping[str, Any]) -> Any:
-    if config.get("loss_type") not in ("grpo", "sapo"):
-        return None
     return (
-        0.3,
-        f"loss normalisation: loss_type {config['loss_type']} weighs a long response's tokens by 1/length; use dr_grpo",
+        abs(kept - reached),
+        1 if reached > kept else -1,
+        (
+            f"the model did not move to what was kept: {kept:.0%} of the kept responses were long, {reached:.0%} of the next round's; more prompts or epochs a "
+            f"round, or another learning rate"
+        ),
     )
 
 

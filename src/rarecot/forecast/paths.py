@@ -7,22 +7,22 @@ from typing import Any
 import numpy as np
 
 from rarecot.evaluation.records import Record
-from rarecot.forecast.shares import Share, of_record, pooled
+from rarecot.forecast.shares import SURE, Share, of_record, pooled
 from rarecot.theory import gradient
-from rarecot.theory.predict import keep_ratio, odds, odds_recursion, reward_rate, share, tempered
+from rarecot.theory.predict import keep_ratio, odds, reward_rate, share, tempered
 
 DRAWS = 2000
 # A round of STaR is finite: it moves the log-odds by this part of what Theorem 2 says. Measured over the rounds of the experiments
-# on parity (README): 0.6 to 1.05, the less the fewer prompts and epochs a round has.
-EFFICIENCY = (0.7, 1.05)
+# on parity (README): 0.65 to 1.1, the less the fewer prompts and epochs a round has.
+EFFICIENCY = (0.7, 1.15)
 FITTED = 3  # rounds of a policy gradient from which its rate is fitted
 RATE_SPREAD = 0.15  # relative standard deviation of the rate over the rounds that follow, as measured (README)
 # Log-odds of going on after a first token that no long demonstration has, after next-token prediction: five checkpoints (README).
 LEAK = (-6.5, -5.0)
 LEAK_RATE = (
     0.3,
-    3.0,
-)  # how fast RL changes that, against going on after the right first token: 0.4 to 0.8 on the headline, 3 at d = 25 (README)
+    4.0,
+)  # how fast RL changes that, against going on after the right first token: 0.4 to 0.8 on the headline, 3 at d = 25
 
 
 @dataclass(frozen=True)
@@ -33,15 +33,11 @@ class Before:
         long_share: of the policy that RL starts from, at RL's temperature.
         success_long: share of right answers among its long responses; None: none was seen.
         success_short: among its short ones.
-        length_long: mean tokens of a long response; None: not known.
-        length_short: of a short one.
     """
 
     long_share: Share
     success_long: Share | None
     success_short: Share | None
-    length_long: float | None = None
-    length_short: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,8 @@ class Asked:
         temperature: of the rollouts.
         group: responses a prompt.
         scale: how rewards are scaled: group, batch or none.
-        prices: total weight of the rewards of correctness, and of a token.
+        weight: of the one reward.
+        not_modelled: why nothing can be expected of such rewards; empty: they are the answer or the chain alone.
         false_positive_rate: of the verifier.
         false_negative_rate: of the verifier.
         guess_rate: g, where the task fixes it.
@@ -63,31 +60,39 @@ class Asked:
     temperature: float = 1.0
     group: int = 2
     scale: str = "none"
-    prices: tuple[float, float] = (1.0, 0.0)
+    weight: float = 1.0
+    not_modelled: str = ""
     false_positive_rate: float = 0.0
     false_negative_rate: float = 0.0
     guess_rate: float | None = None
 
 
-CORRECTNESS = ("answer", "chain", "format")
+MODELLED = ("answer", "chain")
 
 
 def asked_of(stage: str, config: Mapping[str, Any], guess_rate: float | None) -> Asked:
     """From a stage's resolved options, as a run directory keeps them."""
-    names = config.get("reward_funcs") or ["answer"]
-    weights = config.get("reward_weights") or [1.0] * len(names)
-    weights = weights if isinstance(weights, list) else [weights]
-    priced = dict(zip(names, weights, strict=True))
+    names, weights = (_listed(config.get(key)) for key in ("reward_funcs", "reward_weights"))
+    names = names or ["answer"]
+    not_modelled = ""
+    if len(names) > 1 or names[0] not in MODELLED:
+        not_modelled = f"rewards {' + '.join(names)}: only {' or '.join(MODELLED)} alone has a known path"
+    scale = str(config.get("scale_rewards", "none")).lower()
     return Asked(
         stage=stage,
         temperature=config.get("temperature", 1.0),
         group=config.get("num_generations") or 2,
-        scale="none" if stage == "reinforce" else str(config.get("scale_rewards", "none")),
-        prices=(sum(priced.get(name, 0.0) for name in CORRECTNESS), priced.get("length_penalty", 0.0)),
+        scale="none" if stage != "grpo" else {"true": "group", "false": "none"}.get(scale, scale),
+        weight=float(weights[0]) if weights else 1.0,
+        not_modelled=not_modelled,
         false_positive_rate=config.get("false_positive_rate", 0.0),
         false_negative_rate=config.get("false_negative_rate", 0.0),
         guess_rate=guess_rate,
     )
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [] if value is None else [value]
 
 
 def before_of(
@@ -95,8 +100,8 @@ def before_of(
 ) -> Before | None:
     """What a run's records say of the policy that a stage started from; None if nothing was sampled from it.
 
-    The long share is pooled over the evaluations and the rollouts of round 0 at RL's temperature; success rates come from evaluations
-    alone, whose cap on length is not RL's.
+    One evaluation counts, the largest at the temperature nearest to RL's: others of the same policy ask the same problems. The long share is
+    pooled with the rollouts of round 0, which ask others; success rates are the evaluation's alone, whose cap on length is not RL's.
 
     Args:
         records: of the run.
@@ -104,22 +109,20 @@ def before_of(
         temperature: of its rollouts.
         starts_from: the checkpoint it started from, relative to the run directory: an evaluation of that one counts, too.
     """
-    sampled = [r for r in records if r["decoding"] == "sampled"]
+    sampled = [r for r in records if r["decoding"] == "sampled" and r.get("long_share_ci") is not None]
     first = [r for r in sampled if r["stage"] == stage and r.get("round", r["step"]) == 0]
-    same = [r for r in sampled if r["split"] == "test" and f"{r['stage']}/checkpoint-{r['step']}" == starts_from]
-    evaluations = [r for r in first if r["split"] == "test"] + same
-    rollouts = [r for r in first if r["split"] == "rollouts"]
-    at_temperature = [r for r in evaluations if r["temperature"] == temperature] + rollouts
-    long = pooled([of_record(r, "long_share") for r in at_temperature or evaluations])
-    if long is None:
+    evaluations = [r for r in first if r["split"] == "test"]
+    evaluations += [
+        r for r in sampled if r["split"] == "test" and f"{r['stage']}/checkpoint-{r['step']}" == starts_from
+    ]
+    rollouts = [r for r in first if r["split"] == "rollouts"][:1]
+    best = min(evaluations, key=lambda r: (abs(r["temperature"] - temperature), -r["n"]), default=None)
+    if best is None and not rollouts:
         return None
-    judged = evaluations or rollouts
-    lengths = {
-        kind: next((v for r in judged if (v := r.get(f"length_{kind}_mean")) is not None), None)
-        for kind in ("long", "short")
-    }
-    success = {kind: pooled([of_record(r, f"accuracy_{kind}") for r in judged]) for kind in ("long", "short")}
-    return Before(long, success["long"], success["short"], lengths["long"], lengths["short"])
+    alike = [best] if best and (best["temperature"] == temperature or not rollouts) else []
+    long = pooled([of_record(r, "long_share") for r in alike + rollouts])
+    success = [of_record(best or rollouts[0], f"accuracy_{kind}") for kind in ("long", "short")]
+    return Before(long, *success)
 
 
 @dataclass(frozen=True)
@@ -128,54 +131,59 @@ class Drawn:
 
     Args:
         share: long share before RL.
-        long: mean reward of a long response, as asked.
-        short: of a short one.
-        success_long, success_short: share of right answers.
+        long: probability that a long response is rewarded.
+        short: that a short one is.
     """
 
     share: np.ndarray
     long: np.ndarray
     short: np.ndarray
-    success_long: np.ndarray
-    success_short: np.ndarray
 
 
 def draw(before: Before, asked: Asked, seed: int = 0) -> Drawn:
     """Draw what was measured from its posterior; a mode that was never seen may succeed at any rate."""
     rng = np.random.default_rng(seed)
-    unknown = Share(0.5, 0.0)
+    unknown, errors = Share(0.5, 0.0), (asked.false_positive_rate, asked.false_negative_rate)
     p = before.long_share.draws(rng, DRAWS)
-    success = [(s or unknown).draws(rng, DRAWS) for s in (before.success_long, before.success_short)]
-    errors = asked.false_positive_rate, asked.false_negative_rate
-    correct, token = asked.prices
     rewards = [
-        correct * reward_rate(a, 0.0, *errors) - token * (length or 0.0)
-        for a, length in zip(success, (before.length_long, before.length_short), strict=True)
+        reward_rate((success or unknown).draws(rng, DRAWS), 0.0, *errors)
+        for success in (before.success_long, before.success_short)
     ]
-    return Drawn(p, *rewards, *success)
+    return Drawn(p, *rewards)
 
 
-def draw_efficiency(rng: np.random.Generator, size: int) -> np.ndarray:
-    """What part of the way a round of STaR goes, shape (size,)."""
-    return rng.uniform(*EFFICIENCY, size)
+def direction(drawn: Drawn) -> int:
+    """1 if long responses are rewarded more often (95 %), -1 if less, 0 if it is open."""
+    low, high = np.quantile(drawn.long - drawn.short, [0.025, 0.975])
+    return int(low > 0) - int(high < 0)
 
 
-def star(drawn: Drawn, asked: Asked, rounds: int, seed: int = 1) -> np.ndarray:
-    """Long share of the rollouts by round of STaR, shape (rounds + 1, DRAWS): Theorem 2, generalised by a_L and a_S, by finite rounds,
-    and, where the task fixes g, by the temperature of the rollouts (`predict.tempered`)."""
-    errors = asked.false_positive_rate, asked.false_negative_rate
-    ratio = keep_ratio(reward_rate(drawn.success_long, 0.0, *errors), reward_rate(drawn.success_short, 0.0, *errors))
-    part = draw_efficiency(np.random.default_rng(seed), len(ratio))
-    if asked.temperature == 1.0 or asked.guess_rate is None:
-        return odds_recursion(drawn.share, np.clip(ratio, 1e-6, 1e6) ** part, np.arange(rounds + 1)[:, None])
-    plain = _untempered(drawn.share, asked.temperature, asked.guess_rate)
-    paths = [drawn.share]
+def star(
+    drawn: Drawn, temperature: float, guess_rate: float | None, rounds: int, seed: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
+    """Long share by round of STaR: Theorem 2, generalised by a_L and a_S, by finite rounds, and, where the task fixes g, by the
+    temperature of the rollouts (`predict.tempered`).
+
+    Args:
+        drawn: before RL, at that temperature.
+        temperature: of the rollouts.
+        guess_rate: g; None: temperature is taken to leave the long share as it is.
+        rounds: how many.
+        seed: of what part of the way a round goes.
+
+    Returns:
+        At temperature 1, and at that of the rollouts; shape (rounds + 1, DRAWS) each.
+    """
+    gained = np.log(np.clip(keep_ratio(drawn.long, drawn.short), SURE, 1 / SURE))
+    part = np.random.default_rng(seed).uniform(*EFFICIENCY, len(gained))
+    same = temperature == 1.0 or guess_rate is None
+    plain = [drawn.share if same else _untempered(drawn.share, temperature, guess_rate)]
+    rollouts = [drawn.share]
     for _ in range(rounds):
-        goal = np.log(odds(paths[-1])) + np.log(ratio)  # of what is kept
-        here = np.log(odds(plain))
-        plain = share(np.exp(np.clip(here + part * (goal - here), -30, 30)))
-        paths.append(tempered(np.clip(plain, 1e-9, 1 - 1e-9), asked.temperature, asked.guess_rate))
-    return np.stack(paths)
+        here, goal = _log_odds(plain[-1]), _log_odds(rollouts[-1]) + gained  # of what is kept
+        plain.append(share(np.exp(np.clip(here + part * (goal - here), -20, 20))))
+        rollouts.append(plain[-1] if same else _sure(tempered(plain[-1], temperature, guess_rate)))
+    return np.stack(plain), np.stack(rollouts)
 
 
 def _untempered(share: np.ndarray, temperature: float, guess_rate: float) -> np.ndarray:
@@ -184,9 +192,18 @@ def _untempered(share: np.ndarray, temperature: float, guess_rate: float) -> np.
     return np.interp(share, tempered(grid, temperature, guess_rate), grid)
 
 
+def _sure(p: np.ndarray) -> np.ndarray:
+    return np.clip(p, SURE, 1 - SURE)
+
+
+def _log_odds(p: np.ndarray) -> np.ndarray:
+    return np.log(odds(_sure(p)))
+
+
 def gain_of(asked: Asked) -> gradient.Gain:
-    """What a unit of reward is worth in advantage, by the mean reward."""
-    return lambda mean: gradient.group_gain(np.clip(mean, 0.0, 1.0), asked.group, asked.scale)
+    """What being rewarded is worth in advantage, by the share of responses that are; a weight matters only where nothing is scaled."""
+    weight = asked.weight if asked.scale == "none" else 1.0
+    return lambda mean: weight * gradient.group_gain(np.clip(mean, 0.0, 1.0), asked.group, asked.scale)
 
 
 def rates(before: Before, asked: Asked, shifts: Sequence[float], seed: int = 2) -> np.ndarray | None:
@@ -199,14 +216,12 @@ def rates(before: Before, asked: Asked, shifts: Sequence[float], seed: int = 2) 
         shifts: change of the log-odds of long since before RL, after rounds 0 (which is 0), 1, … (`log_odds_shift`).
     """
     drawn = draw(before, asked)
-    gap = float(np.median(drawn.long) - np.median(drawn.short))
-    if gap == 0 or len(shifts) < 2:
+    long, short = np.median(drawn.long), np.median(drawn.short)
+    if long == short or len(shifts) < 2:
         return None
-    p0, guess = before.long_share.value, asked.guess_rate or 0.0
-    p0 = min(max(p0, 1e-6), 1 - 1e-6)
-    z0 = np.log(odds(p0))
-    p = share(np.exp(z0 + np.asarray(shifts, dtype=float)))
-    pushed = gradient.pressure(p[:-1], np.median(drawn.long), np.median(drawn.short), "branching", gain_of(asked))
+    p0, guess = min(max(before.long_share.value, 1e-6), 1 - 1e-6), asked.guess_rate or 0.0
+    p = share(np.exp(np.log(odds(p0)) + np.asarray(shifts, dtype=float)))
+    pushed = gradient.pressure(p[:-1], long, short, "branching", gain_of(asked))
     moved = gradient.going_on(p, p0, guess)
     rate = gradient.fit_rate(moved[1:] - moved[0], pushed)
     return rate * np.random.default_rng(seed).normal(1.0, RATE_SPREAD, DRAWS)
@@ -215,12 +230,10 @@ def rates(before: Before, asked: Asked, shifts: Sequence[float], seed: int = 2) 
 def policy_gradient(drawn: Drawn, asked: Asked, rate: np.ndarray, rounds: int) -> np.ndarray:
     """Long share by round of GRPO or REINFORCE, shape (rounds + 1, DRAWS)."""
     rng = np.random.default_rng(3)
-    middle_long, middle_short = np.median(drawn.long), np.median(drawn.short)
+    leak_rate = np.exp(rng.uniform(*np.log(LEAK_RATE), DRAWS))
     return gradient.policy_gradient(
-        *(drawn.share, middle_long, middle_short, rate, rounds),
+        *(drawn.share, np.median(drawn.long), np.median(drawn.short), rate, rounds),
         form="branching",
-        branches=gradient.Branches(
-            asked.guess_rate or 0.0, rng.uniform(*LEAK, DRAWS), np.exp(rng.uniform(*np.log(LEAK_RATE), DRAWS))
-        ),
+        branches=gradient.Branches(asked.guess_rate or 0.0, rng.uniform(*LEAK, DRAWS), leak_rate),
         gain=gain_of(asked),
     )

@@ -1,9 +1,10 @@
 """What RL would pay for a response. Light: it is checked before anything is loaded."""
 
+import math
 from dataclasses import dataclass
 
 from rarecot.errors import nearest
-from rarecot.rewards import REWARDS
+from rarecot.rewards import CORRECTNESS, REWARDS
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,18 @@ class Pay:
         if self.reward_weights and len(self.reward_weights) != len(self.reward_funcs):
             said.append(
                 f"reward_weights has {len(self.reward_weights)} entries for {len(self.reward_funcs)} rewards. Give one each."
+            )
+        numbers = {"keep_from": [self.keep_from], "reward_weights": self.reward_weights}
+        said += [
+            f"{key} is {value}: it must be a number."
+            for key, values in numbers.items()
+            for value in values
+            if not math.isfinite(value)
+        ]
+        most = sum(weight for name, weight in zip(self.reward_funcs, self.weights, strict=False) if name in CORRECTNESS)
+        if not said and self.keep_from > most + 1e-9:
+            said.append(
+                f"keep_from is {self.keep_from:g}, but a response earns {most:g} at most: nothing would be kept. Lower it."
             )
         for key in ("false_positive_rate", "false_negative_rate"):
             if not 0 <= getattr(self, key) <= 1:

@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rarecot.evaluation.metrics import proportion_interval, wilson
+from rarecot.forecast import paths
 from rarecot.forecast.measure import Measured
-from rarecot.forecast.paths import DRAWS, draw_efficiency
-from rarecot.theory.predict import greedy_threshold, keep_ratio, measured_threshold, odds, odds_recursion
+from rarecot.forecast.paths import DRAWS, Drawn
+from rarecot.forecast.shares import SURE, Share, of_interval
+from rarecot.theory.predict import greedy_threshold, keep_ratio, measured_threshold, odds
 
 ALMOST_ALL = 0.95  # long share that counts as "RL is done"
-ROUNDS = np.arange(13)  # of the predicted path
-TINY = 1e-12
+ROUNDS, MOST_ROUNDS = 12, 60  # of the path that is shown; later is never
+FEW = 20  # responses of a mode, of which a bootstrap is too certain
 SEPARATE, CALIBRATED, AGREE, CUT = 0.9, 0.05, 0.1, 0.05  # from where an assumption is said not to hold
 
 
@@ -42,16 +44,16 @@ class Plan:
         samples: responses a prompt.
         temperature: of the samples.
         sampler: what sampled.
-        long_share: of the samples; None of the rest that follows from it where no long response was written.
+        long_share: of the samples.
         long_at_most: upper 95 % bound of the long share where there was none, else None.
         success_long, success_short: share of right answers in each mode.
-        reward_long, reward_short: mean reward in each mode.
         truncated_long: share of the long responses that were cut off.
         length_long, length_short: mean tokens.
         greedy_long, greedy_accuracy: of greedy decoding.
         position, stay, leave, separation: the branching token (`branching.Branching`).
-        flip: factor on the odds of long at which half of the greedy responses are long; below 1: they are.
-        threshold: long share that it amounts to: what next-token prediction alone would need as p_cot.
+        threshold: long share at temperature 1 at which half of the greedy responses are long: what next-token prediction alone would need as
+            p_cot; None: not known.
+        flip: factor on the odds of long that it takes; below 1: they are.
         theory_threshold: g/(1 + g) where the task fixes g, else None.
         ratio: factor on the odds in a round of STaR.
         gap: mean reward of long less that of short: its sign is the direction of every policy gradient.
@@ -68,8 +70,6 @@ class Plan:
     long_at_most: float | None
     success_long: Estimate | None
     success_short: Estimate | None
-    reward_long: Estimate | None
-    reward_short: Estimate | None
     truncated_long: Estimate | None
     length_long: float | None
     length_short: float | None
@@ -79,7 +79,7 @@ class Plan:
     stay: float | None
     leave: float | None
     separation: float | None
-    flip: Estimate
+    flip: Estimate | None
     threshold: Estimate | None
     theory_threshold: float | None
     ratio: Estimate | None
@@ -103,31 +103,26 @@ def plan(measured: Measured, p_cot: float | None = None, guess_rate: float | Non
     prompts, samples = measured.long.shape
     weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), DRAWS)  # (DRAWS, N)
     long, short = measured.long, ~measured.long
-    seen = bool(long.any())
-    # Where nothing long was written the bootstrap would be certain of it; the posterior is not.
-    share = weights @ long.mean(1) / prompts if seen else rng.beta(0.5, measured.long.size + 0.5, DRAWS)
-    flip = _weighted_median(measured.branch.factor, weights)
-    kept = {kind: _rate(measured.kept, where, weights) for kind, where in (("long", long), ("short", short))}
-    ratio = keep_ratio(kept["long"], kept["short"])
-    progress = draw_efficiency(rng, DRAWS) * np.log(ratio)  # nats of a round
-    known = measured.branch.position is not None
-    if not known and guess_rate is not None:  # no way to the other side was seen: the theory's, for this task
-        flip = np.asarray(odds(greedy_threshold(guess_rate)) / odds(np.clip(share, TINY, 1 - TINY)))
-        known = True
-    paths = odds_recursion(np.clip(share, TINY, 1 - TINY), np.exp(np.clip(progress, -30, 30)), ROUNDS[:, None])
-    means = {kind: _mean(measured.reward, where, weights) for kind, where in (("long", long), ("short", short))}
-    both = seen and bool(short.any())
+    both = bool(long.any() and short.any())
+    # Where one mode was not seen a bootstrap would be certain of it; the posterior is not.
+    share = _sure(weights @ long.mean(1) / prompts) if both else _posterior(long, np.ones_like(long), rng)
+    kept = {kind: _posterior(measured.kept, where, rng) for kind, where in (("long", long), ("short", short))}
+    rewarded = bool(measured.kept.any())
+    plain, rollouts = paths.star(
+        Drawn(share, kept["long"], kept["short"]), measured.temperature, guess_rate, MOST_ROUNDS
+    )
+    threshold = _threshold(measured, plain[0], weights, guess_rate)
+    known = threshold is not None
+    gap = _gap(measured, rng, weights) if both else None
     return Plan(
         prompts=prompts,
         samples=samples,
         temperature=measured.temperature,
         sampler=measured.sampler,
         long_share=_estimate(float(long.mean()), share),
-        long_at_most=None if seen else wilson(0, measured.long.size)[1],
+        long_at_most=None if long.any() else wilson(0, long.size)[1],
         success_long=_of(measured.correct, long, weights),
         success_short=_of(measured.correct, short, weights),
-        reward_long=_of(measured.reward, long, weights),
-        reward_short=_of(measured.reward, short, weights),
         truncated_long=_of(measured.truncated, long, weights),
         length_long=_plain_mean(measured.length, long),
         length_short=_plain_mean(measured.length, short),
@@ -137,16 +132,61 @@ def plan(measured: Measured, p_cot: float | None = None, guess_rate: float | Non
         stay=measured.branch.stay,
         leave=measured.branch.leave,
         separation=measured.branch.separation,
-        flip=_estimate(None, flip),
-        threshold=_estimate(None, measured_threshold(share, flip)) if known and 0 < long.mean() < 1 else None,
+        flip=_estimate(None, odds(_sure(threshold)) / odds(_sure(plain[0]))) if known else None,
+        threshold=_estimate(None, threshold) if known else None,
         theory_threshold=None if guess_rate is None else greedy_threshold(guess_rate),
-        ratio=_estimate(None, ratio) if both else None,
-        gap=_estimate(None, means["long"] - means["short"]) if both else None,
-        flip_round=_rounds(np.log(flip), progress) if known else None,
-        done_round=_rounds(np.log(odds(ALMOST_ALL) / odds(np.clip(share, TINY, 1 - TINY))), progress),
-        path=np.quantile(paths, [0.025, 0.5, 0.975], axis=1).T,
-        warnings=tuple(_warnings(measured, kept, p_cot, known)),
+        ratio=_estimate(None, keep_ratio(kept["long"], kept["short"])) if both and rewarded else None,
+        gap=gap,
+        flip_round=_first(plain >= threshold) if known and rewarded else None,
+        done_round=_first(rollouts >= ALMOST_ALL) if rewarded else None,
+        path=np.quantile(rollouts[: ROUNDS + 1], [0.025, 0.5, 0.975], axis=1).T if rewarded else None,
+        warnings=tuple(_warnings(measured, kept, p_cot, known, guess_rate)),
     )
+
+
+def _sure(p: np.ndarray) -> np.ndarray:
+    return np.clip(p, SURE, 1 - SURE)
+
+
+def _threshold(
+    measured: Measured, share: np.ndarray, weights: np.ndarray, guess_rate: float | None
+) -> np.ndarray | None:
+    """Draws of the long share (at temperature 1) at which half of the greedy responses are long: measured at the branching tokens, or where no
+    way to the other mode was seen for half of the prompts, the theory's for this task; None: not known."""
+    factor = measured.branch.factor
+    if (np.isfinite(factor) & (factor > 0)).mean() > 0.5:
+        return measured_threshold(share, _weighted_median(factor, weights))
+    return None if guess_rate is None else np.full(DRAWS, greedy_threshold(guess_rate))
+
+
+def _first(reached: np.ndarray) -> Estimate:
+    """First round at which each draw is there, (rounds + 1, DRAWS); infinite if none."""
+    return _estimate(None, np.where(reached.any(0), reached.argmax(0), np.inf))
+
+
+def _gap(measured: Measured, rng: np.random.Generator, weights: np.ndarray) -> Estimate:
+    """Mean reward of long less that of short. Rewards of 0 and 1 are drawn from their posterior, others by a bootstrap over prompts; of a
+    mode with few responses nothing is certain."""
+    modes = {"long": measured.long, "short": ~measured.long}
+    binary = bool(np.isin(measured.reward, (0.0, 1.0)).all())
+    draws = {
+        kind: _posterior(measured.reward == 1.0, where, rng) if binary else _mean(measured.reward, where, weights)
+        for kind, where in modes.items()
+    }
+    means = {kind: float(measured.reward[where].mean()) for kind, where in modes.items()}
+    found = _estimate(means["long"] - means["short"], draws["long"] - draws["short"])
+    if not binary and min(where.sum() for where in modes.values()) < FEW:
+        return replace(found, low=-math.inf, high=math.inf)
+    return found
+
+
+def _posterior(values: np.ndarray, where: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draws of a proportion of the responses at `where`, shape (DRAWS,): any, where there are none."""
+    if not where.any():
+        return Share(0.5, 0.0).draws(rng, DRAWS)
+    picked = values[where].tolist()
+    interval = proportion_interval(picked, _prompts(where))
+    return of_interval(float(np.mean(picked)), interval).draws(rng, DRAWS)
 
 
 def _estimate(value: float | None, draws: np.ndarray) -> Estimate:
@@ -173,11 +213,6 @@ def _mean(values: np.ndarray, where: np.ndarray, weights: np.ndarray) -> np.ndar
     return np.where(count > 0, total / np.maximum(count, 1), plain)
 
 
-def _rate(values: np.ndarray, where: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """The same of a proportion, drawn so that 0 of few is not certain to be 0 (half a success and half a failure are added)."""
-    return (weights @ (values & where).sum(1) + 0.5) / (weights @ where.sum(1) + 1.0)
-
-
 def _proportion(values: np.ndarray) -> Estimate:
     return Estimate(float(values.mean()), *wilson(int(values.sum()), len(values)))
 
@@ -197,19 +232,12 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return values[order][(running >= weights.sum(1, keepdims=True) / 2).argmax(1)]
 
 
-def _rounds(distance: np.ndarray, progress: np.ndarray) -> Estimate:
-    """Whole rounds until log-odds have gone a distance; 0 if they are there, infinite if they go the other way."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        needed = np.where(progress > 0, np.ceil(distance / progress - 1e-9), np.inf)
-    return _estimate(None, np.where(distance <= 0, 0.0, needed))
-
-
 def _number(value: float) -> str:
     return "never" if math.isinf(value) else f"{value:.3g}"
 
 
 def _warnings(
-    measured: Measured, kept: dict[str, np.ndarray], p_cot: float | None, branch_known: bool
+    measured: Measured, kept: dict[str, np.ndarray], p_cot: float | None, known: bool, guess_rate: float | None
 ) -> Sequence[str]:
     """Where the assumptions of the prediction do not hold."""
     long, responses = measured.long, measured.long.size
@@ -217,11 +245,13 @@ def _warnings(
     if not long.any():
         bound = wilson(0, responses)[1]
         said.append(
-            f"No long response among {responses}: the long share is below {bound:.2%} (95 %), and how often long responses are right is not "
-            f"known. What follows assumes nothing about it; sample more, or train longer."
+            f"No long response among {responses}: the long share is below {bound:.2%} (95 %), and how often long responses are right is not known. What "
+            f"follows lets both be anything that fits; sample more, or train longer."
         )
     if long.all():
         said.append(f"No short response among {responses}: there is nothing that RL could move the model away from.")
+    if not measured.kept.any():
+        said.append("Nothing would be rewarded: RL has nothing to learn from, and STaR stops in its first round.")
     low, high = np.quantile(kept["long"], [0.025, 0.975]), np.quantile(kept["short"], [0.025, 0.975])
     if long.any() and low[1] < high[0]:
         said.append(
@@ -251,13 +281,17 @@ def _warnings(
             f"The modes do not part at one token: only {branch.separation:.0%} of the samples that leave the greedy response at token "
             f"{branch.position} show there whether they are long. Read the threshold as a guess."
         )
-    if not branch_known:
+    if not known:
         said.append(
             "No way from the greedy responses to the other mode was seen, so when greedy decoding flips cannot be said. Take more samples."
         )
     if long.any() and (cut := float(measured.truncated[long].mean())) > CUT:
         said.append(
-            f"{cut:.0%} of the long responses are cut off and cannot be rewarded: raise max_completion_length before anything else."
+            f"{cut:.0%} of the long responses would be cut off and never rewarded: raise max_completion_length before anything else."
+        )
+    if measured.temperature != 1.0 and guess_rate is None:
+        said.append(
+            f"The long share was measured at temperature {measured.temperature:g}, the branching token at 1: take the threshold and the rounds as rough."
         )
     if (ungraded := float(measured.ungraded.mean())) > 0:
         said.append(f"{ungraded:.1%} of the responses have a gold answer that cannot be read; they count as wrong.")

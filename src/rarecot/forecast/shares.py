@@ -8,6 +8,8 @@ import numpy as np
 
 from rarecot.evaluation.metrics import Z, wilson
 
+SURE = 1e-9  # no share is drawn nearer to 0 or 1: its odds are to be had
+
 
 @dataclass(frozen=True)
 class Share:
@@ -28,7 +30,8 @@ class Share:
 
     def draws(self, rng: np.random.Generator, size: int) -> np.ndarray:
         """From the posterior of a proportion that nothing was known about before (Jeffreys' prior), shape (size,)."""
-        return rng.beta(self.value * self.n + 0.5, (1 - self.value) * self.n + 0.5, size)
+        drawn = rng.beta(self.value * self.n + 0.5, (1 - self.value) * self.n + 0.5, size)
+        return np.clip(drawn, SURE, 1 - SURE)
 
     def __str__(self) -> str:
         low, high = self.interval
@@ -40,9 +43,14 @@ def of_record(record: Mapping[str, Any], field: str) -> Share | None:
     value, interval = record.get(field), record.get(f"{field}_ci")
     if value is None or interval is None:
         return None
+    return of_interval(float(value), interval)
+
+
+def of_interval(value: float, interval: Sequence[float]) -> Share:
+    """A proportion and its 95 % Wilson interval → the number of independent trials behind it."""
     end = min(interval, key=lambda e: abs(e - 0.5))  # the end that is farther from 0 and 1
     # Wilson's ends are the proportions p of which the value is Z standard deviations √(p(1 − p)/n) away.
-    return Share(float(value), Z**2 * end * (1 - end) / (value - end) ** 2)
+    return Share(value, Z**2 * end * (1 - end) / (value - end) ** 2)
 
 
 def pooled(shares: Sequence[Share | None]) -> Share | None:

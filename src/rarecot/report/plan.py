@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
-from rarecot.forecast.plan import ALMOST_ALL, Estimate, Plan
+from rarecot.forecast.plan import ALMOST_ALL, MOST_ROUNDS, Estimate, Plan
 from rarecot.report.style import GREEDY, SAMPLED, SHORT, STYLE, THEORY, plt
 
 FACTORS = (1.05, 1.2)  # on the odds a round of a policy gradient: what small and large learning rates gave on parity
@@ -63,17 +64,18 @@ def _expected(plan: Plan, prompts_per_round: int) -> list[tuple[str, str]]:
         rows.append(("STaR: odds of long a round", f"× {plan.ratio}"))
     for name, rounds in (("STaR: greedy flips", plan.flip_round), (f"STaR: {ALMOST_ALL:.0%} long", plan.done_round)):
         if rounds is not None:
-            rows.append((name, _after(rounds, prompts_per_round)))
+            taken_back = ", but RL takes it back" if plan.gap is not None and plan.gap.high < 0 else ""
+            rows.append((name, _after(rounds, prompts_per_round, taken_back)))
     if plan.gap is not None:
         rows.append(("policy gradients", _policy_gradient(plan)))
     return rows
 
 
-def _after(rounds: Estimate, prompts_per_round: int) -> str:
+def _after(rounds: Estimate, prompts_per_round: int, taken_back: str) -> str:
     if rounds.value == 0 and rounds.high == 0:
-        return "already"
+        return "already" + taken_back
     if math.isinf(rounds.value):
-        return "never, as things stand"
+        return f"not within {MOST_ROUNDS} rounds, as things stand"
     total = f"{rounds.value * prompts_per_round:,.0f}".replace(",", " ")
     span = f"{rounds.low:g}–{'never' if math.isinf(rounds.high) else format(rounds.high, 'g')}"
     return f"after round {rounds.value:g} [{span}], about {total} rollouts"
@@ -85,7 +87,7 @@ def _policy_gradient(plan: Plan) -> str:
         return "direction open"
     if high < 0:
         return "the long share falls"
-    nats = math.log(plan.flip.value) if 0 < plan.flip.value < math.inf else None
+    nats = math.log(plan.flip.value) if plan.flip is not None and 0 < plan.flip.value < math.inf else None
     if nats is None or nats <= 0:
         return "the long share rises"
     after = ", ".join(f"{math.ceil(nats / math.log(f))} rounds at × {f:g} a round" for f in FACTORS)
@@ -160,6 +162,7 @@ def _draw_path(axes: Axes, plan: Plan) -> None:
             alpha=0.07,
             lw=0,
         )
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(loc="lower right", fontsize=8)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.forecast.audit import PARTS
@@ -86,9 +87,10 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
     drawn instead. For policy gradients on a task whose guess rate is known, Theorem 2 is there for comparison.
     """
     guess = guess_rate(runs)
-    axes.set_title("RL up-samples the long mode" if guess is not None else "the long share under RL")
     measured = [(run, run.series(run.rl_stage, "sampled", "rollouts")) for run in runs if run.rl_stage]
     measured = [(run, series) for run, series in measured if series]
+    grows = all(series[-1]["long_share"] > series[0]["long_share"] for _, series in measured)
+    axes.set_title("RL up-samples the long mode" if guess is not None and grows else "the long share under RL")
     if not measured:
         axes.text(0.5, 0.5, "no RL stage", ha="center", va="center", transform=axes.transAxes)
         return
@@ -121,6 +123,7 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
         )
     if guess is not None:
         _mark_threshold(axes, greedy_threshold(guess))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(ylim=(-0.02, 1.03), xlabel=f"{STAGE_NAMES[stage]} round", ylabel="long share")
     axes.legend(loc="best", fontsize=8)
 
@@ -170,13 +173,12 @@ def draw_selection(axes: Axes, run: RunData) -> None:
     """
     series = audited(run)
     x = np.array([round_of(r) for r in series])
-    moved = _moves(run, series)
+    moved = _moves(run)
     factor, unit = 1.0, "nats" if run.rl_stage == "star" else "difference of mean advantages"
-    total = sum(r[f"selection_{part}"] for r in series for part in PARTS)
-    known = moved is not None and len(moved) > 0
-    if run.rl_stage != "star" and known and abs(total) > 1e-9 and np.sign(total) == np.sign(sum(moved)):
-        share = len(moved) / len(series)
-        factor, unit = sum(moved) / (total * share), "nats"
+    pushed = sum(r[f"selection_{part}"] for r in series if round_of(r) in moved for part in PARTS)
+    total = sum(moved.get(n, 0.0) for n in x)
+    if run.rl_stage != "star" and pushed * total > 0:
+        factor, unit = total / pushed, "nats"
     up, down = np.zeros(len(x)), np.zeros(len(x))
     for part in PARTS:
         values = factor * np.array([r[f"selection_{part}"] for r in series])
@@ -185,23 +187,29 @@ def draw_selection(axes: Axes, run: RunData) -> None:
         base = np.where(values >= 0, up, down)
         axes.bar(x, values, bottom=base, width=0.8, color=PART_COLOURS[part], label=part)
         up, down = up + np.maximum(values, 0), down + np.minimum(values, 0)
-    if known and unit == "nats":
-        axes.plot(x[: len(moved)], moved, color="black", marker="o", ms=3.5, lw=1.2, label="the odds moved by")
+    if moved and unit == "nats":
+        axes.plot(
+            list(moved), list(moved.values()), color="black", marker="o", ms=3.5, lw=1.2, label="the odds moved by"
+        )
     axes.axhline(0, color="black", lw=0.8)
     axes.set(xlabel=f"{STAGE_NAMES[run.rl_stage]} round", ylabel=f"push on the odds of long ({unit})")
     axes.set_title(
         "what selected for long responses" + (f" (× {factor:.3g} nats a unit of advantage)" if factor != 1.0 else "")
     )
-    axes.legend(loc="best", fontsize=8, ncols=2)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize=8)
 
 
-def _moves(run: RunData, series: Sequence[Record]) -> np.ndarray | None:
-    """By how much each round moved the log-odds of long: measured by weighing again (policy gradients) or by two shares (STaR)."""
-    if all(r.get("log_odds_shift") is not None for r in series):
-        return np.diff([r["log_odds_shift"] for r in series])
-    if run.rl_stage == "star" and all(0 < r["long_share"] < 1 for r in series):
-        return np.diff([np.log(r["long_share"] / (1 - r["long_share"])) for r in series])
-    return None
+def _moves(run: RunData) -> dict[int, float]:
+    """Round → by how much it moved the log-odds of long: measured by weighing again (policy gradients) or by two shares (STaR)."""
+    at: dict[int, float] = {}
+    for record in run.series(run.rl_stage, "sampled", "rollouts"):
+        p = record["long_share"]
+        if record.get("log_odds_shift") is not None:
+            at[round_of(record)] = record["log_odds_shift"]
+        elif run.rl_stage == "star" and 0 < p < 1:
+            at[round_of(record)] = float(np.log(p / (1 - p)))
+    return {n: at[n + 1] - z for n, z in at.items() if n + 1 in at}
 
 
 def draw_ledgers(axes: Axes, runs: Sequence[RunData]) -> None:

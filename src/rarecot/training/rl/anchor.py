@@ -85,8 +85,9 @@ def open_anchor(run: Run, text: Text, sampler: Callable[[], Sampler], score: Sco
         score: by the same policy.
     """
     path = run.stage_dir / FILE
-    if not path.is_file():
-        if checkpoints.newest(run.stage_dir) is not None:
+    is_there, began = _everywhere((path.is_file(), checkpoints.newest(run.stage_dir) is not None))  # rank 0 decides
+    if not is_there:
+        if began:
             return None
         policy = sampler()
         prompts, responses, kinds = _sample(run, text, policy) if run.is_main else ([], [], [])

@@ -76,6 +76,7 @@ class RecordedGRPOTrainer(GRPOTrainer):
     recorder: RolloutRecorder
     text: Text
     anchor: Anchor | None = None
+    anchored: bool = False  # whether it was looked for
 
     def score(self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of each response under the policy as it stands, at the sampling temperature. On every rank."""
@@ -83,8 +84,9 @@ class RecordedGRPOTrainer(GRPOTrainer):
         scores = [0.0] * len(responses)
         order = sorted(range(len(responses)), key=lambda i: (len(responses[i]), len(prompts[i])))
         with _evaluating(self.model):
-            for start in range(0, len(order), SCORED_TOGETHER):
-                rows = order[start : start + SCORED_TOGETHER]
+            together = min(SCORED_TOGETHER, self.args.per_device_train_batch_size)  # memory is planned for that many
+            for start in range(0, len(order), together):
+                rows = order[start : start + together]
                 before, after = max(len(prompts[i]) for i in rows), max(len(responses[i]) for i in rows)
                 ids = torch.full((len(rows), before + after), pad, device=device)  # (B, P + T), prompts to the left
                 mask = torch.zeros_like(ids)
@@ -100,7 +102,8 @@ class RecordedGRPOTrainer(GRPOTrainer):
     def _weighed(self) -> dict[str, float]:
         """The long share of the policy that samples next, from the responses of before RL."""
         run = self.recorder.run
-        if self.anchor is None:
+        if not self.anchored:
+            self.anchored = True
             policy = session.sampler_for(run, self, self.processing_class)
             model = self.accelerator.unwrap_model(self.model)
             self.anchor = open_anchor(run, self.text, lambda: policy(model), self.score)
@@ -117,7 +120,7 @@ class RecordedGRPOTrainer(GRPOTrainer):
             mask = output["completion_mask"]
             ratios = ratios.expand_as(mask)  # ratios of whole sequences have one column
             importance = self.accelerator.gather((ratios * mask).sum(1) / mask.sum(1).clamp(min=1)).cpu().numpy()
-        if not self.accelerator.is_main_process:
+        if not self.accelerator.is_main_process or self.args.multi_objective_aggregation != "sum_then_normalize":
             return {}
         batch = self.recorder.batch(self.each.double().cpu().numpy(), importance)
         masked = self.args.mask_truncated_completions

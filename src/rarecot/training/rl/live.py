@@ -38,20 +38,20 @@ class Live:
 
     def __call__(self, record: dict[str, Any]) -> None:
         """A batch of rollouts was recorded (and is in the run's records)."""
-        if self.known is not None:
+        before, now = self._before(), record["round"]
+        if records.identity(record) not in {records.identity(known) for known in self.known}:
             self.known.append(record)
-        before = self._before()
-        rollouts = overlay.by_round(self.known, self.stage)
-        if before is None or not rollouts:
+        # A run that was killed and resumes may have recorded rounds that now come again.
+        rollouts = [r for r in overlay.by_round(self.known, self.stage) if r["round"] <= now]
+        if before is None or self.asked.not_modelled:
             return
-        last = rollouts[-1]["round"]
-        if self.expected is None or len(self.expected.middle) <= last:
+        if self.expected is None or len(self.expected.middle) <= now:
             first = self.expected is None
-            self.expected = overlay.expect(before, self.asked, rollouts, max(AHEAD, 2 * last))
+            self.expected = overlay.expect(before, self.asked, rollouts, max(AHEAD, 2 * now))
             if first and self.expected is not None:
-                print(self._announced(self.expected, last), flush=True)
+                print(self._announced(self.expected, now), flush=True)
         for alarm in overlay.alarms(before, self.asked, rollouts, self.expected, self.config):
-            if alarm.round == record["round"]:
+            if alarm.round == now:
                 print(f"ALARM {alarm}", flush=True)
 
     def _before(self) -> paths.Before | None:

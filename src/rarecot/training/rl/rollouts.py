@@ -117,7 +117,7 @@ class RolloutRecorder:
         weighted = rewards * np.array(weights_of(request))
         right = np.array([name in CORRECTNESS for name in request.arguments.reward_funcs])
         correctness = np.nansum(weighted[:, right], axis=1)
-        correctness[np.isnan(weighted[:, right]).all(axis=1)] = np.nan
+        correctness[np.isnan(weighted).all(axis=1)] = np.nan  # as TRL sums them: not scored if nothing scored it
         return audit.Batch(
             long=np.array([response.kind == "long" for response in self.everywhere]),
             finished=np.array([completion.finish_reason == "stop" for completion in completions]),
@@ -127,13 +127,10 @@ class RolloutRecorder:
             importance=np.ones(len(completions)) if importance is None else importance,
         )
 
-    def usual(self) -> tuple[float, float]:
-        """Mean reward of correctness of long and short responses before RL (rank 0)."""
-        pay = sum(
-            weight
-            for name, weight in zip(self.run.request.arguments.reward_funcs, weights_of(self.run.request), strict=True)
-            if name in CORRECTNESS
-        )
+    def usual(self, paid: bool = True) -> tuple[float, float]:
+        """Share of right answers among long and short responses before RL (rank 0); times what they are paid."""
+        names, weights = self.run.request.arguments.reward_funcs, weights_of(self.run.request)
+        pay = sum(weight for name, weight in zip(names, weights, strict=True) if name in CORRECTNESS) if paid else 1.0
         long, short = self.live.usual()
         return pay * long, pay * short
 

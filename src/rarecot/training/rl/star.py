@@ -180,7 +180,7 @@ def _sample(run: Run, text: Text, sampler: Sampler, at: Standing, path: Path) ->
     if not run.is_main:
         return
     kept = [row["kind"] == "long" for row in everything if row["kept"]]
-    recorder.add(audit.star(recorder.batch(each), arguments.keep_from, recorder.usual()))
+    recorder.add(audit.star(recorder.batch(each), arguments.keep_from, recorder.usual(paid=False)))
     recorder.add(
         {"kept_share": len(kept) / len(everything), "kept_long_share": sum(kept) / len(kept) if kept else None}
     )
