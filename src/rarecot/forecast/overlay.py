@@ -6,13 +6,14 @@ on learning rate and optimizer, so that one rate is fitted on the first three ro
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 
 from rarecot.evaluation.records import Record
 from rarecot.forecast import paths
 from rarecot.forecast.paths import FITTED, Asked, Before
+from rarecot.theory.gradient import Form
 from rarecot.theory.predict import GUESS_RATES
 
 # What a round of training wanders by without a cause: next-token prediction is calibrated to it (README).
@@ -116,11 +117,37 @@ def expect(before: Before, asked: Asked, rollouts: Sequence[Record], rounds: int
     shifts = first_shifts(rollouts)
     if paths.direction(drawn) == 0 or len(shifts) <= FITTED:
         return None
-    rate = paths.rates(before, asked, shifts[: FITTED + 1])
-    if rate is None or np.median(rate) <= 0:
+    rate = paths.rate(before, asked, shifts[: FITTED + 1])
+    if rate is None or rate <= 0:
         return None
-    band = paths.policy_gradient(drawn, asked, rate, rounds)
+    band = paths.policy_gradient(drawn, asked, paths.spread(rate), rounds)
     return _band(band, f"one rate, fitted on rounds 0 to {FITTED}")
+
+
+def misses(found: Overlay, evaluations: Sequence[Record]) -> dict[str, float]:
+    """How far the expected long share (its median) was from what was sampled at most: equation → largest difference, over the evaluations
+    after the rounds that a rate was fitted on.
+
+    Args:
+        found: with an expectation.
+        evaluations: records of the test split, sampled at the temperature of the rollouts.
+    """
+    judged = [r for r in evaluations if r.get("round", 0) > FITTED and r["temperature"] == found.asked.temperature]
+    if found.expected is None or not judged:
+        return {}
+    last, drawn = max(r["round"] for r in judged), paths.draw(found.before, found.asked)
+    if found.asked.stage == "star":
+        middles = {
+            "Theorem 2": np.median(paths.star(drawn, found.asked.temperature, found.asked.guess_rate, last)[1], axis=1)
+        }
+    else:
+        shifts = first_shifts(found.rollouts)[: FITTED + 1]
+        middles = {}
+        for form in get_args(Form):
+            rate = paths.rate(found.before, found.asked, shifts, form)
+            path = paths.policy_gradient(drawn, found.asked, paths.spread(rate), last, form)
+            middles[form] = np.median(path, axis=1)
+    return {name: max(abs(middle[r["round"]] - r["long_share"]) for r in judged) for name, middle in middles.items()}
 
 
 def first_shifts(rollouts: Sequence[Record]) -> list[float]:

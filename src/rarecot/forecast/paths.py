@@ -206,14 +206,14 @@ def gain_of(asked: Asked) -> gradient.Gain:
     return lambda mean: weight * gradient.group_gain(np.clip(mean, 0.0, 1.0), asked.group, asked.scale)
 
 
-def rates(before: Before, asked: Asked, shifts: Sequence[float], seed: int = 2) -> np.ndarray | None:
-    """The rate of a policy gradient from its first rounds, with what it may vary later, shape (DRAWS,); None without a difference
-    between the modes.
+def rate(before: Before, asked: Asked, shifts: Sequence[float], form: gradient.Form = "branching") -> float | None:
+    """The rate of a policy gradient that explains its first rounds best; None without a difference between the modes.
 
     Args:
         before: RL.
         asked: of it.
         shifts: change of the log-odds of long since before RL, after rounds 0 (which is 0), 1, … (`log_odds_shift`).
+        form: the equation that it is the rate of.
     """
     drawn = draw(before, asked)
     long, short = np.median(drawn.long), np.median(drawn.short)
@@ -221,19 +221,25 @@ def rates(before: Before, asked: Asked, shifts: Sequence[float], seed: int = 2) 
         return None
     p0, guess = min(max(before.long_share.value, 1e-6), 1 - 1e-6), asked.guess_rate or 0.0
     p = share(np.exp(np.log(odds(p0)) + np.asarray(shifts, dtype=float)))
-    pushed = gradient.pressure(p[:-1], long, short, "branching", gain_of(asked))
-    moved = gradient.going_on(p, p0, guess)
-    rate = gradient.fit_rate(moved[1:] - moved[0], pushed)
+    pushed = gradient.pressure(p[:-1], long, short, form, gain_of(asked))
+    moved = gradient.going_on(p, p0, guess if form == "branching" else 0.0)
+    return gradient.fit_rate(moved[1:] - moved[0], pushed)
+
+
+def spread(rate: float, seed: int = 2) -> np.ndarray:
+    """The rate with what it may vary in later rounds, shape (DRAWS,)."""
     return rate * np.random.default_rng(seed).normal(1.0, RATE_SPREAD, DRAWS)
 
 
-def policy_gradient(drawn: Drawn, asked: Asked, rate: np.ndarray, rounds: int) -> np.ndarray:
+def policy_gradient(
+    drawn: Drawn, asked: Asked, rate: np.ndarray, rounds: int, form: gradient.Form = "branching"
+) -> np.ndarray:
     """Long share by round of GRPO or REINFORCE, shape (rounds + 1, DRAWS)."""
     rng = np.random.default_rng(3)
     leak_rate = np.exp(rng.uniform(*np.log(LEAK_RATE), DRAWS))
     return gradient.policy_gradient(
         *(drawn.share, np.median(drawn.long), np.median(drawn.short), rate, rounds),
-        form="branching",
+        form=form,
         branches=gradient.Branches(asked.guess_rate or 0.0, rng.uniform(*LEAK, DRAWS), leak_rate),
         gain=gain_of(asked),
     )

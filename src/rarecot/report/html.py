@@ -8,6 +8,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from rarecot.evaluation.records import STAGE_NAMES
+from rarecot.forecast.overlay import misses
 from rarecot.report.data import RL_STAGES, Record, RunData, guess_rate
 from rarecot.report.rl import bought, expectation
 
@@ -72,6 +73,7 @@ def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None
         ledger_columns=LEDGER_COLUMNS,
         ledger=ledger_table(runs),
         alarms=alarms(runs),
+        expectations=expectations(runs),
         images=images,
         captions=words,
         examples=[example for run in runs[:1] for example in _examples(run)],
@@ -133,12 +135,24 @@ def alarms(runs: Sequence[RunData]) -> list[str]:
     return [f"{run.label}, {alarm}" for run, overlay in found if overlay for alarm in overlay.alarms]
 
 
+def expectations(runs: Sequence[RunData]) -> list[str]:
+    """A sentence for each run that something was expected of: by how much it missed, and what other equations would have."""
+    said = []
+    for run in runs:
+        overlay = expectation(run)
+        missed = misses(overlay, run.series(run.rl_stage, "sampled")) if overlay else {}
+        if missed:
+            each = ", ".join(f"{name} {value:.3f}" for name, value in missed.items())
+            said.append(f"{run.label}, largest miss of the expected long share ({overlay.expected.words}): {each}")
+    return said
+
+
 def text_table(runs: Sequence[RunData]) -> str:
     """The same tables and alarms for a terminal."""
     parts = [aligned(COLUMNS, table(runs))]
     if rows := ledger_table(runs):
         parts.append(aligned(LEDGER_COLUMNS, rows))
-    return "\n\n".join([*parts, *(f"ALARM {text}" for text in alarms(runs))])
+    return "\n\n".join([*parts, *expectations(runs), *(f"ALARM {text}" for text in alarms(runs))])
 
 
 def aligned(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, str]]) -> str:
