@@ -419,7 +419,8 @@ def test_a_cap_that_is_too_short_raises_the_alarm(quick_ntp, tmp_path):
     assert "Likely cause: truncation: " in alarm
     assert "max_completion_length 12" in alarm
     rollouts = [r for r in records.read(tmp_path / "cut") if r["split"] == "rollouts"]
-    assert all(r["selection_truncation"] < -r["selection_reward"] < 0 for r in rollouts)
+    pushes = {part: sum(r[f"selection_{part}"] for r in rollouts) for part in ("reward", "truncation")}
+    assert pushes["truncation"] < -pushes["reward"] < 0  # over all rounds: the last have few long responses left
     result = run_command("python", ROOT / "eval/report.py", tmp_path / "cut")
     assert alarm.removeprefix("ALARM ") in result.stdout
     assert "Likely cause: truncation" in (tmp_path / "cut/report.html").read_text()

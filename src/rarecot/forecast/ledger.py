@@ -6,21 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from rarecot.forecast.shares import Share, of_record
+from rarecot.forecast.shares import Estimate, Share, of_record
 
 DRAWS = 4000
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One line of the ledger, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{100 * self.value:+.1f} [{100 * self.low:+.1f}, {100 * self.high:+.1f}]"
 
 
 @dataclass(frozen=True)
@@ -37,10 +25,10 @@ class Ledger:
     """
 
     decoding: str
-    total: Entry
-    mix: Entry
-    long: Entry
-    short: Entry
+    total: Estimate
+    mix: Estimate
+    long: Estimate
+    short: Estimate
     per_1000_tokens: tuple[float, float]
 
 
@@ -68,7 +56,7 @@ def ledger(before: Mapping[str, Any], after: Mapping[str, Any], seed: int = 0) -
     exact = _split(*([s.value for s in pair] for pair in (share, *rates)))
     draws = _split(*([s.draws(rng, DRAWS) for s in pair] for pair in (share, *rates)))
     entries = [
-        Entry(float(value), *(float(q) for q in np.quantile(drawn, [0.025, 0.975])))
+        Estimate(float(value), *(float(q) for q in np.quantile(drawn, [0.025, 0.975])))
         for value, drawn in zip(exact, draws, strict=True)
     ]
     tokens = tuple(1000 * r["accuracy"] / r["length_mean"] if r["length_mean"] else 0.0 for r in (before, after))

@@ -82,7 +82,7 @@ def measure(
     prompts = render_prompts(reader.tokenizer, rows["prompt"], reader.template)
     limit, cap = max(suite.max_new_tokens, pay.max_completion_length), pay.max_completion_length or suite.max_new_tokens
     greedy = [several[0] for several in sampler.sample(prompts, SamplingParams(limit))]
-    start = SamplingParams(min(limit, DEPTH), logprobs=True, top=TOP)
+    start = SamplingParams(min(limit, DEPTH), logprobs=True, top=min(TOP, len(reader.tokenizer)))
     starts = [several[0] for several in sampler.sample(prompts, start)]
     how = SamplingParams(limit, temperature, suite.samples, suite.seed)
     sampled = sampler.sample(prompts, how)

@@ -10,29 +10,13 @@ from rarecot.evaluation.metrics import proportion_interval, wilson
 from rarecot.forecast import paths
 from rarecot.forecast.measure import Measured
 from rarecot.forecast.paths import DRAWS, Drawn
-from rarecot.forecast.shares import SURE, Share, of_interval
+from rarecot.forecast.shares import SURE, Estimate, Share, of_interval
 from rarecot.theory.predict import greedy_threshold, keep_ratio, measured_threshold, odds
 
 ALMOST_ALL = 0.95  # long share that counts as "RL is done"
 ROUNDS, MOST_ROUNDS = 12, 60  # of the path that is shown; later is never
 FEW = 20  # responses of a mode, of which a bootstrap is too certain
 SEPARATE, CALIBRATED, AGREE, CUT = 0.9, 0.05, 0.1, 0.05  # from where an assumption is said not to hold
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95 % interval; infinite ends are what never happens."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{_number(self.value)} [{_number(self.low)}, {_number(self.high)}]"
-
-    def percent(self) -> str:
-        """As a share."""
-        return f"{self.value:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
 
 @dataclass(frozen=True)
@@ -230,10 +214,6 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     order = np.argsort(values)
     running = np.cumsum(weights[:, order], axis=1)
     return values[order][(running >= weights.sum(1, keepdims=True) / 2).argmax(1)]
-
-
-def _number(value: float) -> str:
-    return "never" if math.isinf(value) else f"{value:.3g}"
 
 
 def _warnings(

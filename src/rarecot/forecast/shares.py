@@ -1,6 +1,7 @@
-"""Measured proportions and what is not known about them."""
+"""Measured numbers and what is not known about them."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,29 @@ import numpy as np
 from rarecot.evaluation.metrics import Z, wilson
 
 SURE = 1e-9  # no share is drawn nearer to 0 or 1: its odds are to be had
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95 % interval; infinite ends are what never happens."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return self._as(lambda value: "never" if math.isinf(value) else f"{value:.3g}")
+
+    def percent(self) -> str:
+        """As a share."""
+        return self._as(lambda value: f"{value:.1%}")
+
+    def points(self) -> str:
+        """As a change of a share, in percentage points."""
+        return self._as(lambda value: f"{100 * value:+.1f}")
+
+    def _as(self, written: Callable[[float], str]) -> str:
+        return f"{written(self.value)} [{written(self.low)}, {written(self.high)}]"
 
 
 @dataclass(frozen=True)

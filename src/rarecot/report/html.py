@@ -121,7 +121,7 @@ def ledger_table(runs: Sequence[RunData]) -> list[dict[str, str]]:
         {
             "run": run.label,
             "decoding": entry.decoding,
-            **{part: str(getattr(entry, part)) for part in ("total", "mix", "long", "short")},
+            **{part: getattr(entry, part).points() for part in ("total", "mix", "long", "short")},
             "tokens": " → ".join(f"{value:.1f}" for value in entry.per_1000_tokens),
         }
         for run in runs
