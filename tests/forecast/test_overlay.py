@@ -69,6 +69,11 @@ def test_star_that_stands_still_has_one_alarm_and_no_excuse():
         ({"dead_group_share": 0.95}, {}, "dead groups: in 95%"),
         ({"a_long": 0.4}, {}, "long responses are now right 40%"),
         ({"kept_long_share": 0.4}, {}, "the model did not move to what was kept: 40%"),
+        (
+            {"reward_long_mean": 0.1, "reward_short_mean": 0.5},
+            {"reward_funcs": ["chain"]},
+            "reward chain: 98% of the long responses have a right answer, but 10%",
+        ),
         ({"selection_length": -0.3}, {}, "length reward: it pushes the odds of long by -0.30"),
         ({"selection_normalisation": -0.3}, {"loss_type": "grpo"}, "loss normalisation: loss_type grpo"),
     ],

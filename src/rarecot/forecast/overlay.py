@@ -351,6 +351,26 @@ def _success(before: Before, recent: Sequence[Record], config: Mapping[str, Any]
     return max(said) if said else None
 
 
+def _strict(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
+    """A reward that asks for more than a right answer (the chain), of one mode more than of the other."""
+    if config.get("reward_funcs") not in (["chain"], "chain") or _mean(recent, "truncated_long_share") > 0.05:
+        return None
+    unpaid = {
+        kind: _mean(recent, f"accuracy_{kind}") - _mean(recent, f"reward_{kind}_mean") for kind in ("long", "short")
+    }
+    if not any("reward_long_mean" in r for r in recent) or abs(unpaid["long"] - unpaid["short"]) < 0.1:
+        return None
+    kind = max(unpaid, key=lambda k: unpaid[k])
+    return (
+        unpaid[kind] + 0.3,
+        -1 if kind == "long" else 1,
+        (
+            f"reward chain: {_mean(recent, f'accuracy_{kind}'):.0%} of the {kind} responses have a right answer, but {_mean(recent, f'reward_{kind}_mean'):.0%} the "
+            f"exact chain"
+        ),
+    )
+
+
 def _short_of_kept(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
     """STaR: the kept responses were as long as expected, but the model has not moved to them."""
     if len(recent) < 2 or recent[-2].get("kept_long_share") is None:
@@ -376,6 +396,7 @@ _CHECKS: tuple[Check, ...] = (
     _verifier,
     _golds,
     _success,
+    _strict,
     _short_of_kept,
     _normalisation,
 )
