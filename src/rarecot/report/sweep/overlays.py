@@ -11,7 +11,14 @@ from rarecot.report.style import THEORY as COLOUR
 from rarecot.report.sweep.curves import Point, curve_crossing
 from rarecot.report.sweep.data import SweepRun, number
 from rarecot.report.sweep.panels import Panel
-from rarecot.theory.predict import greedy_threshold, odds_recursion
+from rarecot.theory.predict import (
+    greedy_threshold,
+    indifference_price,
+    keep_ratio,
+    odds_recursion,
+    reward_rate,
+    theorem1,
+)
 
 
 @dataclass(frozen=True)
@@ -67,12 +74,12 @@ def _theorem1(axes: Axes, panel: Panel, guess: float, curves: Sequence[Curve]) -
     sampled = panel.measured != "greedy"
     if panel.plot == "final" and panel.x == "p_cot":
         grid = _grid(curves)
-        step = grid >= greedy_threshold(guess)
+        points = [theorem1(float(np.clip(p, 1e-9, 1 - 1e-9)), guess) for p in grid]
         predicted = {
-            ("long_share", True): grid,
-            ("long_share", False): np.where(step, 1.0, 0.0),
-            ("accuracy", True): grid + (1 - grid) * guess,
-            ("accuracy", False): np.where(step, 1.0, guess),
+            ("long_share", True): [t.long_correct for t in points],
+            ("long_share", False): [float(t.greedy_is_long) for t in points],
+            ("accuracy", True): [t.long_correct + t.short_correct for t in points],
+            ("accuracy", False): [t.greedy_accuracy for t in points],
         }.get((panel.field, sampled))
         if predicted is not None:
             axes.plot(grid, predicted, color=COLOUR, lw=1.1, ls="-.", zorder=1, label="Theorem 1")
@@ -88,7 +95,7 @@ def _length_penalty(axes: Axes, panel: Panel, guess: float, curves: Sequence[Cur
     if panel.plot != "final" or panel.x != "reward_weights":
         return
     for d in sorted({run.data.manifest["d"] for curve in curves for run in curve.runs} - {1}):
-        price = (1 - guess) / (d - 1)
+        price = indifference_price(1.0, guess, d, 1)
         _line(axes, price, f"short pays more from c = (1 − g)/(d − 1) = {price:.3g} (d = {d})", style="-.")
 
 
@@ -110,8 +117,7 @@ def factor(run: SweepRun, guess: float) -> float:
     """a_L / a_S of parity, as the run's verifier sees it: it rewards a wrong answer, or not a right one, at the rates asked for."""
     options = run.data.config.get(run.recipe, {})
     positive, negative = options.get("false_positive_rate", 0.0), options.get("false_negative_rate", 0.0)
-    right = 1 - negative
-    return right / (guess * right + (1 - guess) * positive)
+    return float(keep_ratio(*(reward_rate(a, 0.0, positive, negative) for a in (1.0, guess))))
 
 
 _OVERLAYS: dict[str, Callable[..., None]] = {
