@@ -152,6 +152,7 @@ def test_another_run_in_the_same_place_is_refused_or_moved_aside(run_dir, tmp_pa
     assert {r["seed"] for r in records.read(tmp_path / "runs" / "parity-tiny")} == {1}
 
 
+@pytest.mark.slow
 def test_another_rl_stage_is_moved_aside_and_shares_the_ntp_stage(run_dir, tmp_path):
     import shutil
 
@@ -206,6 +207,7 @@ def test_evaluation_after_training_skips_what_is_known(run_dir, tmp_path):
     assert (second.returncode, second.stdout) == (0, "")
 
 
+@pytest.mark.slow
 def test_evaluation_after_training_agrees_with_the_one_during(run_dir, tmp_path):
     import shutil
 
@@ -237,10 +239,10 @@ def test_report(run_dir):
     result = run_command("python", ROOT / "eval/report.py", run_dir)
     assert result.returncode == 0, result.stderr
     assert "Warning" not in result.stderr
-    for name in ("overview", "trajectory", "calibration", "rounds", "lengths"):
+    for name in ("overview", "trajectory", "calibration", "rounds", "selection", "ledger", "lengths"):
         assert (run_dir / "figures" / f"{name}.png").stat().st_size > 10_000
     page = (run_dir / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 5
+    assert page.count("data:image/png;base64,") == 7
     assert 'src="http' not in page
     assert "<bos>" not in page  # what a model writes is escaped
 
