@@ -128,6 +128,15 @@ def test_worse_long_responses_are_said_to_get_shorter():
     assert "the long share falls" in words(found, 2048)
 
 
+def test_a_long_mode_that_is_half_learned_may_flip_earlier():
+    """p = 0.1: eight and more rounds at a_L = 0.65, three at best."""
+    found = plan(measured(0.1, a_long=0.65, seed=1), guess_rate=0.5)
+    assert found.flip_at_best.low <= 3 <= found.flip_at_best.high < found.flip_round.value
+    assert any("does not count" in text for text in found.warnings)
+    assert "at best (long always right) round 3" in words(found, 2048)
+    assert plan(measured(0.1, seed=1), guess_rate=0.5).flip_at_best is None
+
+
 def test_an_open_direction_is_said():
     found = plan(measured(0.1, a_long=0.55, a_short=0.5, prompts=50), guess_rate=0.5)
     assert any("direction of RL is open" in text for text in found.warnings)

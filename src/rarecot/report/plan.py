@@ -65,20 +65,27 @@ def _expected(plan: Plan, prompts_per_round: int) -> list[tuple[str, str]]:
     for name, rounds in (("STaR: greedy flips", plan.flip_round), (f"STaR: {ALMOST_ALL:.0%} long", plan.done_round)):
         if rounds is not None:
             taken_back = ", but RL takes it back" if plan.gap is not None and plan.gap.high < 0 else ""
+            if rounds is plan.flip_round and plan.flip_at_best is not None and plan.flip_at_best.high > 0:
+                taken_back += f"; at best (long always right) {_span(plan.flip_at_best)}"
             rows.append((name, _after(rounds, prompts_per_round, taken_back)))
     if plan.gap is not None:
         rows.append(("policy gradients", _policy_gradient(plan)))
     return rows
 
 
-def _after(rounds: Estimate, prompts_per_round: int, taken_back: str) -> str:
+def _after(rounds: Estimate, prompts_per_round: int, more: str) -> str:
     if rounds.value == 0 and rounds.high == 0:
-        return "already" + taken_back
+        return "already" + more
     if math.isinf(rounds.value):
-        return f"not within {MOST_ROUNDS} rounds, as things stand"
+        return f"not within {MOST_ROUNDS} rounds, as things stand{more}"
     total = f"{rounds.value * prompts_per_round:,.0f}".replace(",", " ")
-    span = f"{rounds.low:g}–{'never' if math.isinf(rounds.high) else format(rounds.high, 'g')}"
-    return f"after round {rounds.value:g} [{span}], about {total} rollouts"
+    return f"after {_span(rounds)}, about {total} rollouts{more}"
+
+
+def _span(rounds: Estimate) -> str:
+    """Rounds with their interval."""
+    value, high = ("never" if math.isinf(n) else f"{n:g}" for n in (rounds.value, rounds.high))
+    return f"round {value} [{rounds.low:g}–{high}]"
 
 
 def _policy_gradient(plan: Plan) -> str:
