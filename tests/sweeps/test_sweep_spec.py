@@ -240,7 +240,7 @@ def test_experiments(path, tmp_path, monkeypatch):
 
 
 def test_every_experiment_is_there():
-    assert [int(path.stem[:2]) for path in EXPERIMENTS] == list(range(1, 18))
+    assert [int(path.stem[:2]) for path in EXPERIMENTS] == list(range(1, 19))
 
 
 def test_refusal_loads_no_model_and_exits_2(tmp_path):

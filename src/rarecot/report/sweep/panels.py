@@ -31,8 +31,7 @@ ALWAYS = ("recipe", "stage")
 # Measured where RL sampled for training, and nowhere else.
 _OF_ROLLOUTS = {
     "dead_group_share",
-    "reward_mean",
-    *(name for name in FIELDS if name.startswith(("log_ratio", "is_cut"))),
+    *(name for name in FIELDS if name.startswith(("log_ratio", "is_cut", "log_odds", "selection", "reward_"))),
 }
 _NO_NUMBER = ("stage", "split", "seed", "decoding", "sampler", "protocol", "loss_normalisation")
 PLOTTABLE = tuple(name for name in FIELDS if name not in _NO_NUMBER and not name.endswith("_ci"))
