@@ -33,8 +33,11 @@ def parse() -> LinearSpec:
         values[key.removeprefix("--")] = value if has_value else words.pop(0)
     spec, more = LinearSpec.from_mapping(values)
     problems += more
-    if Path(spec.out).is_file():
-        problems.append(f"out is {spec.out}, a file: it must be a folder, which is made if there is none.")
+    try:
+        if not problems:
+            Path(spec.out).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        problems.append(f"out is {spec.out}, which cannot be made a folder ({error.strerror}).")
     if problems:
         raise ConfigError(problems)
     return spec
@@ -44,6 +47,7 @@ def main() -> None:
     spec = parse()
 
     from rarecot.report import linear as report
+    from rarecot.report.plain import plain
     from rarecot.theory.linear import experiments
 
     start, rows = time.perf_counter(), []
@@ -55,8 +59,7 @@ def main() -> None:
     slopes = experiments.slopes(rows) if spec.experiment == "rate" else None
     results = {"options": options(spec), "seconds": seconds, "points": points, "slopes": slopes, "rows": rows}
     out = Path(spec.out)
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (out / "results.json").write_text(json.dumps(plain(results), indent=1) + "\n")
     picture = report.save(spec.experiment, points, slopes, out / f"{spec.experiment}.png")
     print(f"\n{report.table(spec.experiment, points, slopes)}\n\n{out / 'results.json'}   {picture}")
 

@@ -39,3 +39,10 @@ def test_a_mode_that_was_not_there_before_is_mix():
 
 def test_without_intervals_there_is_no_ledger():
     assert ledger({"decoding": "greedy", "accuracy": 0.5, "length_mean": 1.0}, record(0.5, 1, 0.5)) is None
+
+
+def test_a_handful_of_responses_is_no_rate():
+    """One short response among a thousand, and right: that is not what short responses became."""
+    found = ledger(record(0.0, 0.0, 0.5), record(0.999, 1.0, 1.0))
+    assert found.mix.value == pytest.approx(0.5, abs=0.01)
+    assert abs(found.short.value) < 0.01

@@ -161,6 +161,20 @@ def test_assumptions_that_do_not_hold_are_named(changed, p_cot, said):
     assert [said in text for text in found.warnings].count(True) == 1
 
 
+def test_each_mode_has_its_own_length_and_truncation():
+    base = measured()
+    found = plan(replace(base, truncated=base.long & (np.arange(4) < 2)), guess_rate=0.5)
+    assert (found.length_long, found.length_short) == (50, 1)
+    assert 0.3 < found.truncated_long.value < 0.7
+
+
+def test_one_prompt_is_not_certain_of_anything():
+    few = measured(0.5, prompts=1, samples=8, seed=2)
+    found = plan(few, guess_rate=0.5)
+    assert found.long_share.high - found.long_share.low > 0.3
+    assert any("Only 1 prompts" in text for text in found.warnings)
+
+
 def test_a_long_greedy_mode_is_already_there():
     base = measured(0.6)
     found = plan(replace(base, greedy_long=np.ones(400, dtype=bool)), guess_rate=0.5)

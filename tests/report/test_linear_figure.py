@@ -78,4 +78,4 @@ def test_the_command_refuses_everything_at_once(tmp_path):
     assert command("--config", str(tmp_path / "none.yaml")).returncode == 2
     (tmp_path / "file").write_text("")
     words = ("--config", str(ROOT / "recipes/linear/rate.yaml"), "--out", str(tmp_path / "file"))
-    assert "a file: it must be a folder" in command(*words).stderr
+    assert "cannot be made a folder" in command(*words).stderr

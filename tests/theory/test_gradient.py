@@ -56,6 +56,16 @@ def test_a_leak_leads_past_the_first_token():
     assert leaking[-1] > 0.99
 
 
+def test_the_leak_has_a_rate_of_its_own():
+    slow, fast = (
+        policy_gradient(0.25, 1.0, 0.5, 1.0, 10, branches=Branches(0.5, leak=-5.0, leak_rate=rate))[-1]
+        for rate in (0.3, 3.0)
+    )
+    then, first = 1 / (1 + np.exp(-(np.log(0.4 / 0.6) + 5.0))), 0.625
+    for found, rate in ((slow, 0.3), (fast, 3.0)):
+        assert found == pytest.approx(first * then + (1 - first) / (1 + np.exp(-(-5.0 + rate * 5.0))), abs=1e-6)
+
+
 def test_without_guesses_branching_is_natural():
     forms = [policy_gradient(0.1, 0.6, 0.2, 0.5, 8, form) for form in ("branching", "natural")]
     assert forms[0] == pytest.approx(forms[1])

@@ -9,6 +9,7 @@ import numpy as np
 from rarecot.forecast.shares import Estimate, Share, of_record
 
 DRAWS = 4000
+FEW = 20
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Ledger:
 def ledger(before: Mapping[str, Any], after: Mapping[str, Any], seed: int = 0) -> Ledger | None:
     """Take apart what changed between two evaluations of the same kind (records of the test split).
 
-    A mode that one of them never wrote has the success rate that it has in the other: what it brought is then all mix. One that neither wrote
+    A mode that one of them hardly wrote (fewer than FEW responses) has the success rate that it has in the other: what it brought is then all mix. One that neither wrote
     plays no part. None if intervals are missing.
 
     Args:
@@ -50,6 +51,7 @@ def ledger(before: Mapping[str, Any], after: Mapping[str, Any], seed: int = 0) -
     rates = []
     for kind in ("long", "short"):
         found = [of_record(record, f"accuracy_{kind}") for record in (before, after)]
+        found = [s if s is not None and s.n >= FEW else None for s in found]
         known = next((s for s in found if s is not None), Share(0.0, 1.0))
         rates.append([s if s is not None else known for s in found])
     rng = np.random.default_rng(seed)

@@ -16,7 +16,7 @@ from rarecot.forecast.paths import FITTED, Asked, Before
 from rarecot.theory.gradient import Form
 from rarecot.theory.predict import GUESS_RATES
 
-# What a round of training wanders by without a cause: next-token prediction is calibrated to it (README).
+# What a round of training wanders by without a cause: next-token prediction on parity is calibrated to it.
 SLACK = 0.02
 ANCHORS = 64  # responses of each mode behind `log_odds_shift`
 APART = 0.1  # distance of a share from its band that is an alarm at once; less must come twice in a row
@@ -310,7 +310,7 @@ def _dead(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -
     dead = _mean(recent, "dead_group_share")
     if dead <= 0.8:
         return None
-    return dead - 0.4, -1, f"dead groups: in {dead:.0%} of the groups all rewards were equal, so they taught nothing"
+    return dead - 0.4, 0, f"dead groups: in {dead:.0%} of the groups all rewards were equal, so they taught nothing"
 
 
 def _verifier(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
@@ -373,8 +373,8 @@ def _strict(before: Before, recent: Sequence[Record], config: Mapping[str, Any])
 
 def _short_of_kept(before: Before, recent: Sequence[Record], config: Mapping[str, Any]) -> Cause | None:
     """STaR: the kept responses were as long as expected, but the model has not moved to them."""
-    if len(recent) < 2 or recent[-2].get("kept_long_share") is None:
-        return None
+    if len(recent) < 2 or recent[-2].get("kept_long_share") is None or config.get("temperature", 1.0) != 1.0:
+        return None  # at another temperature the next share is not the one that was kept
     kept, reached = recent[-2]["kept_long_share"], recent[-1]["long_share"]
     if abs(kept - reached) < 0.04:
         return None

@@ -15,7 +15,7 @@ from rarecot.theory.predict import greedy_threshold, keep_ratio, measured_thresh
 
 ALMOST_ALL = 0.95  # long share that counts as "RL is done"
 ROUNDS, MOST_ROUNDS = 12, 60  # of the path that is shown; later is never
-FEW = 20  # responses of a mode, of which a bootstrap is too certain
+FEW = 20  # prompts, or responses of a mode, of which a bootstrap is too certain
 HALF_LEARNED = 0.9
 SEPARATE, CALIBRATED, AGREE, CUT = 0.9, 0.05, 0.1, 0.05  # from where an assumption is said not to hold
 
@@ -92,7 +92,8 @@ def plan(measured: Measured, p_cot: float | None = None, guess_rate: float | Non
     long, short = measured.long, ~measured.long
     both = bool(long.any() and short.any())
     # Where one mode was not seen a bootstrap would be certain of it; the posterior is not.
-    share = _sure(weights @ long.mean(1) / prompts) if both else _posterior(long, np.ones_like(long), rng)
+    enough = both and prompts >= FEW
+    share = _sure(weights @ long.mean(1) / prompts) if enough else _posterior(long, np.ones_like(long), rng)
     kept = {kind: _posterior(measured.kept, where, rng) for kind, where in (("long", long), ("short", short))}
     rewarded = bool(measured.kept.any())
     plain, rollouts = paths.star(
@@ -131,7 +132,7 @@ def plan(measured: Measured, p_cot: float | None = None, guess_rate: float | Non
         flip_at_best=_first(best >= threshold) if known and best is not None else None,
         done_round=_first(rollouts >= ALMOST_ALL) if rewarded else None,
         path=np.quantile(rollouts[: ROUNDS + 1], [0.025, 0.5, 0.975], axis=1).T if rewarded else None,
-        warnings=tuple(_warnings(measured, kept, p_cot, known, guess_rate)),
+        warnings=tuple(_warnings(measured, gap, p_cot, known, guess_rate)),
     )
 
 
@@ -224,7 +225,7 @@ def _weighted_median(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _warnings(
-    measured: Measured, kept: dict[str, np.ndarray], p_cot: float | None, known: bool, guess_rate: float | None
+    measured: Measured, gap: Estimate | None, p_cot: float | None, known: bool, guess_rate: float | None
 ) -> Sequence[str]:
     """Where the assumptions of the prediction do not hold."""
     long, responses = measured.long, measured.long.size
@@ -239,13 +240,14 @@ def _warnings(
         said.append(f"No short response among {responses}: there is nothing that RL could move the model away from.")
     if not measured.kept.any():
         said.append("Nothing would be rewarded: RL has nothing to learn from, and STaR stops in its first round.")
-    low, high = np.quantile(kept["long"], [0.025, 0.975]), np.quantile(kept["short"], [0.025, 0.975])
-    if long.any() and low[1] < high[0]:
+    if len(long) < FEW:
+        said.append(f"Only {len(long)} prompts: what varies from prompt to prompt cannot be told. Use {FEW} or more.")
+    if gap is not None and gap.high < 0:
         said.append(
-            f"Long responses are rewarded less often ({low[0]:.0%} to {low[1]:.0%}) than short ones ({high[0]:.0%} to {high[1]:.0%}): RL will make "
-            f"responses shorter, not longer. Train longer by next-token prediction first."
+            f"Long responses earn less than short ones (mean reward, long − short: {gap}): RL will make responses shorter, not longer. Train longer by "
+            f"next-token prediction first."
         )
-    elif long.any() and low[0] <= high[1]:
+    elif gap is not None and gap.low <= 0:
         said.append(
             "Whether long or short responses are rewarded more often cannot be told from these samples: the direction of RL is open. Sample "
             "more."

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from rarecot.forecast.plan import ALMOST_ALL, MOST_ROUNDS, Estimate, Plan
+from rarecot.report.plain import plain
 from rarecot.report.style import GREEDY, SAMPLED, SHORT, STYLE, THEORY, plt
 
 FACTORS = (1.05, 1.2)  # on the odds a round of a policy gradient: what small and large learning rates gave on parity
@@ -175,14 +176,4 @@ def _draw_path(axes: Axes, plan: Plan) -> None:
 
 def as_json(plan: Plan) -> dict[str, Any]:
     """The plan as JSON holds it; infinite ends are null."""
-    return _plain(asdict(plan))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (float, np.floating)):
-        return float(value) if math.isfinite(value) else None
-    return value
+    return plain(asdict(plan))

@@ -139,7 +139,9 @@ def summarise(rows: Sequence[Row]) -> list[Row]:
         for key in members[0]:
             if key not in POINT and key != "seed":
                 values = [member[key] for member in members]
-                summary[key] = float(np.mean(values))
+                summary[key] = float(
+                    np.mean(values)
+                )  # not a number if a seed's is not: a round of STaR that kept nothing
                 summary[f"{key}_low"], summary[f"{key}_high"] = min(values), max(values)
         found.append(summary)
     return found

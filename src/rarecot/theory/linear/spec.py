@@ -75,7 +75,9 @@ class LinearSpec:
         """What is wrong with the values, a sentence each."""
         if self.experiment not in SEVERAL:
             known = ", ".join(SEVERAL)
-            return [f"experiment is '{self.experiment}'{nearest(self.experiment, SEVERAL)} It must be one of {known}."]
+            return [
+                f"experiment is '{self.experiment}'{nearest(self.experiment, SEVERAL) or '.'} It must be one of {known}."
+            ]
         found = []
         for key, bad, rule in (
             ("d", lambda d: d < 2, "a parity that can be told step by step has 2 bits or more"),

@@ -38,9 +38,12 @@ class Live:
 
     def __call__(self, record: dict[str, Any]) -> None:
         """A batch of rollouts was recorded (and is in the run's records)."""
-        before, now = self._before(), record["round"]
+        now = record["round"]
+        if self.known is None:
+            self.known = records.read(self.run.dir)
         if records.identity(record) not in {records.identity(known) for known in self.known}:
             self.known.append(record)
+        before = self._before()
         # A run that was killed and resumes may have recorded rounds that now come again.
         rollouts = [r for r in overlay.by_round(self.known, self.stage) if r["round"] <= now]
         if before is None or self.asked.not_modelled:
