@@ -125,7 +125,7 @@ def draw_rounds(axes: Axes, runs: Sequence[RunData]) -> None:
         _mark_threshold(axes, greedy_threshold(guess))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(ylim=(-0.02, 1.03), xlabel=f"{STAGE_NAMES[stage]} round", ylabel="long share")
-    axes.legend(loc="best", fontsize=8)
+    axes.legend(loc="best", fontsize=8, frameon=True, framealpha=0.8, edgecolor="none")
 
 
 def _draw_band(axes: Axes, found: Overlay) -> None:
