@@ -7,6 +7,7 @@ import yaml
 from rarecot.evaluation import records
 from rarecot.forecast import overlay, paths
 from rarecot.forecast.overlay import Expected
+from rarecot.forecast.paths import FITTED
 from rarecot.theory.predict import GUESS_RATES
 from rarecot.training.run import CONFIG, Run
 
@@ -51,7 +52,9 @@ class Live:
         if self.expected is None or len(self.expected.middle) <= now:
             first = self.expected is None
             self.expected = overlay.expect(before, self.asked, rollouts, max(AHEAD, 2 * now))
-            if first and self.expected is not None:
+            if (
+                first and self.expected is not None and now == (0 if self.stage == "star" else FITTED)
+            ):  # once a run: each round of STaR has a watch of its own
                 print(self._announced(self.expected, now), flush=True)
         for alarm in overlay.alarms(before, self.asked, rollouts, self.expected, self.config):
             if alarm.round == now:
