@@ -45,4 +45,13 @@ def test_a_handful_of_responses_is_no_rate():
     """One short response among a thousand, and right: that is not what short responses became."""
     found = ledger(record(0.0, 0.0, 0.5), record(0.999, 1.0, 1.0))
     assert found.mix.value == pytest.approx(0.5, abs=0.01)
+    assert found.total.value == pytest.approx(0.5)
     assert abs(found.short.value) < 0.01
+
+
+def test_a_small_evaluation_adds_up_all_the_same():
+    before, after = record(0.25, 1.0, 0.5, n=64), record(0.125, 0.5, 0.5, n=64)
+    found = ledger(before, after)
+    assert found.total.value == pytest.approx(after["accuracy"] - before["accuracy"])
+    assert found.mix.value + found.long.value + found.short.value == pytest.approx(found.total.value)
+    assert found.total.low < found.total.value < found.total.high

@@ -36,8 +36,8 @@ class Ledger:
 def ledger(before: Mapping[str, Any], after: Mapping[str, Any], seed: int = 0) -> Ledger | None:
     """Take apart what changed between two evaluations of the same kind (records of the test split).
 
-    A mode that one of them hardly wrote (fewer than FEW responses) has the success rate that it has in the other: what it brought is then all mix. One that neither wrote
-    plays no part. None if intervals are missing.
+    A mode that one of them hardly wrote (fewer than FEW responses) has the success rate that it has in the other: what it brought is then all
+    mix. One that neither wrote plays no part. None if intervals are missing.
 
     Args:
         before: the record before RL.
@@ -57,6 +57,9 @@ def ledger(before: Mapping[str, Any], after: Mapping[str, Any], seed: int = 0) -
     rng = np.random.default_rng(seed)
     exact = _split(*([s.value for s in pair] for pair in (share, *rates)))
     draws = _split(*([s.draws(rng, DRAWS) for s in pair] for pair in (share, *rates)))
+    # What those few responses were right more often or less belongs to the mix as well: the parts add up to what was measured.
+    rest = after["accuracy"] - before["accuracy"] - exact[0]
+    exact, draws = ((total + rest, mix + rest, *better) for total, mix, *better in (exact, draws))
     entries = [
         Estimate(float(value), *(float(q) for q in np.quantile(drawn, [0.025, 0.975])))
         for value, drawn in zip(exact, draws, strict=True)

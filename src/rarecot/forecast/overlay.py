@@ -18,7 +18,7 @@ from rarecot.theory.predict import GUESS_RATES
 
 # What a round of training wanders by without a cause: next-token prediction on parity is calibrated to it.
 SLACK = 0.02
-ANCHORS = 64  # responses of each mode behind `log_odds_shift`
+ANCHORS = 64  # responses of each mode behind `log_odds_shift`, at most: a forward pass of every round is paid for them
 APART = 0.1  # distance of a share from its band that is an alarm at once; less must come twice in a row
 RIGHT_DIRECTION = 0.02  # nats against the expected direction that a few rounds may wander
 LOOK_BACK = 3  # rounds whose records are searched for a cause

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from rarecot import checkpoints
 from rarecot.evaluation.harness import respond_all
+from rarecot.forecast.overlay import ANCHORS
 from rarecot.mixtures.build import column
 from rarecot.sampling import Sampler, SamplingParams
 from rarecot.training.run import Run
@@ -25,7 +26,6 @@ from rarecot.types import Kind
 
 FILE = "anchor.parquet"
 PROMPTS = 512  # one response each
-KEPT = 64  # of each kind: the forward pass of a round is paid for these
 STREAM = 13  # random stream
 
 # prompts and responses in ids → log-probability of each response at the sampling temperature
@@ -101,7 +101,7 @@ def open_anchor(run: Run, text: Text, sampler: Callable[[], Sampler], score: Sco
 
 
 def _sample(run: Run, text: Text, sampler: Sampler) -> tuple[list[list[int]], list[list[int]], list[Kind]]:
-    """At most KEPT responses of each kind, to problems of the test split."""
+    """At most ANCHORS responses of each kind, to problems of the test split."""
     request, rows = run.request, run.mixture.test
     n = min(PROMPTS, len(rows))
     prompts = text.prompt_ids(column(rows, "prompt")[:n])
@@ -112,7 +112,7 @@ def _sample(run: Run, text: Text, sampler: Sampler) -> tuple[list[list[int]], li
         *(column(rows, "problem_id")[:n], completions, column(rows, "answer")[:n], column(rows, "style")[:n])
     )
     kinds = [response.kind for response in judged]
-    chosen = sorted(i for kind in ("long", "short") for i in [j for j in range(n) if kinds[j] == kind][:KEPT])
+    chosen = sorted(i for kind in ("long", "short") for i in [j for j in range(n) if kinds[j] == kind][:ANCHORS])
     return [prompts[i] for i in chosen], [completions[i].token_ids for i in chosen], [kinds[i] for i in chosen]
 
 
