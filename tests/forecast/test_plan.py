@@ -124,7 +124,7 @@ def test_worse_long_responses_are_said_to_get_shorter():
     found = plan(measured(0.5, a_long=0.2, a_short=0.5), guess_rate=0.5)
     assert any("shorter, not longer" in text for text in found.warnings)
     assert math.isinf(found.done_round.value)
-    assert "not within 60 rounds" in words(found, 2048)
+    assert "not within 60 rounds, as things stand\n" in words(found, 2048)
     assert "the long share falls" in words(found, 2048)
 
 
@@ -179,7 +179,9 @@ def test_a_long_greedy_mode_is_already_there():
     base = measured(0.6)
     found = plan(replace(base, greedy_long=np.ones(400, dtype=bool)), guess_rate=0.5)
     assert found.flip_round.value == 0
-    assert "STaR: greedy flips                already" in words(found, 2048)
+    assert "STaR: greedy flips                already\n" in words(found, 2048)
+    worse = plan(replace(measured(0.6, a_long=0.2), greedy_long=np.ones(400, dtype=bool)), guess_rate=0.5)
+    assert "already, but RL takes it back\n" in words(worse, 2048)
 
 
 def test_table_json_and_figure(tmp_path):

@@ -110,7 +110,7 @@ def test_refusals(changes, expected):
 
 def test_generated_tasks_refuse_what_is_for_corpora():
     for changes in ({"stratify": "level"}, {"rl_split": "train"}, {"n": 0}):
-        problems(lambda changes=changes: MixtureSpec.from_mapping({"task": "parity", **changes}))
+        assert problems(lambda changes=changes: MixtureSpec.from_mapping({"task": "parity", **changes}))
 
 
 def test_strata_have_the_share_each_and_every_subset_their_proportions():

@@ -65,22 +65,24 @@ def _expected(plan: Plan, prompts_per_round: int) -> list[tuple[str, str]]:
         rows.append(("STaR: odds of long a round", f"× {plan.ratio}"))
     for name, rounds in (("STaR: greedy flips", plan.flip_round), (f"STaR: {ALMOST_ALL:.0%} long", plan.done_round)):
         if rounds is not None:
-            taken_back = ", but RL takes it back" if plan.gap is not None and plan.gap.high < 0 else ""
+            more = ""
             if rounds is plan.flip_round and plan.flip_at_best is not None and plan.flip_at_best.high > 0:
-                taken_back += f"; at best (long always right) {_span(plan.flip_at_best)}"
-            rows.append((name, _after(rounds, prompts_per_round, taken_back)))
+                more = f"; at best (long always right) {_span(plan.flip_at_best)}"
+            back = plan.gap is not None and plan.gap.high < 0
+            rows.append((name, _after(rounds, prompts_per_round, back) + more))
     if plan.gap is not None:
         rows.append(("policy gradients", _policy_gradient(plan)))
     return rows
 
 
-def _after(rounds: Estimate, prompts_per_round: int, more: str) -> str:
+def _after(rounds: Estimate, prompts_per_round: int, back: bool) -> str:
+    """When it happens; `back`: RL goes the other way."""
     if rounds.value == 0 and rounds.high == 0:
-        return "already" + more
+        return "already, but RL takes it back" if back else "already"
     if math.isinf(rounds.value):
-        return f"not within {MOST_ROUNDS} rounds, as things stand{more}"
+        return f"not within {MOST_ROUNDS} rounds, as things stand"
     total = f"{rounds.value * prompts_per_round:,.0f}".replace(",", " ")
-    return f"after {_span(rounds)}, about {total} rollouts{more}"
+    return f"after {_span(rounds)}, about {total} rollouts"
 
 
 def _span(rounds: Estimate) -> str:
