@@ -68,16 +68,20 @@ def main() -> None:
     samplers = Samplers(args.backend, args.batch_size)
     support.prepare_environment()
 
-    from rarecot.evaluation import over_training as over
+    from rarecot.evaluation.questions import problems_of
+    from rarecot.evaluation.reading import read_as
     from rarecot.forecast.measure import measure
     from rarecot.forecast.plan import plan
-    from rarecot.mixtures.build import build, of_run
+    from rarecot.mixtures.build import as_published, build, of_run
     from rarecot.report.plan import as_json, figure, words
 
     quiet()
-    mixture = build(spec) if args.suite or args.source else of_run(run_dir)
-    suite, reader, prompt_tokens = over.read_as(folder, mixture, replace(suite, n=args.n, samples=args.samples))
-    suite, rows = over.problems_of(mixture, suite)
+    if suite.name:
+        mixture, _ = as_published(spec)
+    else:
+        mixture = build(spec) if args.suite or args.source else of_run(run_dir)
+    suite, reader, prompt_tokens = read_as(folder, mixture, replace(suite, n=args.n, samples=args.samples))
+    suite, rows = problems_of(mixture, suite)
     sampler, _ = samplers.open(folder, prompt_tokens + suite.max_new_tokens)
     measured = measure(sampler, reader, rows, suite, args.temperature, pay)
     stamp = read_stamp(folder) or {}

@@ -2,21 +2,27 @@
 
     python eval/run.py --run runs/parity-headline [--suite eval/suites/parity.yaml]
     python eval/run.py --model runs/parity-headline/sft/checkpoint-700 --suite eval/suites/parity.yaml
+    python eval/run.py --model MODEL --suite eval/suites/gsm8k.yaml --protocol meta-8shot --out evaluations/mine
 
-A run's checkpoints that `records.jsonl` already knows under the same suite are skipped, so it can be stopped and
-started again. One model's records are printed as JSON lines.
+A run's checkpoints that `records.jsonl` already knows under the same suite are skipped, so it can be stopped and started again; several
+processes may share the work (start the command several times, or `torchrun --nproc_per_node 2 eval/run.py …`). One model's records are
+printed as JSON lines, and kept with its generations in --out.
 """
 
 import argparse
 import json
+import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from rarecot.checkpoints import misfits, model_folder
+from rarecot.checkpoints import incomplete, misfits, model_folder
 from rarecot.errors import ConfigError, exit_with
-from rarecot.evaluation.suite import Suite, read_suite
+from rarecot.evaluation.protocols.protocol import NATIVE
+from rarecot.evaluation.suite import Suite, read_suite, suite_problems
 from rarecot.mixtures.spec import spec_of_manifest, with_source
 from rarecot.quiet import quiet
-from rarecot.sampling import BACKENDS, Samplers
+from rarecot.sampling import BACKENDS, Samplers, one_gpu_each
 from rarecot.sampling.vllm import support
 
 
@@ -26,48 +32,52 @@ def main() -> None:
     target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
     target.add_argument("--model", help="a checkpoint folder, or a hub id")
     parser.add_argument("--suite", type=Path, help="what to evaluate; a run's own problems by default")
-    parser.add_argument(
-        "--source", help="--model: folder, file or hub id of the suite's corpus, instead of its mixture's"
-    )
+    parser.add_argument("--protocol", help="how to ask and read, instead of the suite's; a name or a YAML")
+    parser.add_argument("--n", type=int, help="problems, from the start, instead of the suite's; 0: all")
+    parser.add_argument("--source", help="folder, file or hub id of the suite's corpus, instead of its own")
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: vLLM where it is here and pays")
-    parser.add_argument(
-        "--out", type=Path, help="--model: folder to keep the generations in, one Parquet file a temperature"
-    )
+    parser.add_argument("--out", type=Path, help="--model: folder for records.jsonl and the generations")
     parser.add_argument("--batch_size", type=int, default=256, help="sequences decoded together")
     args = parser.parse_args()
     suite, spec = read_suite(args.suite) if args.suite else (Suite(), None)
+    changes = {"protocol": args.protocol, "n": args.n}
+    suite = replace(suite, **{key: value for key, value in changes.items() if value is not None})
+    if problems := suite_problems(suite):
+        raise ConfigError(problems)
+    if args.source and spec is None:
+        raise ConfigError(["--source says where a suite's problems lie: name the --suite."])
+    spec = with_source(spec, args.source) if args.source else spec
     folder = model_folder(args.model) if args.model else None
     if args.model and spec is None:
-        raise ConfigError(["--model needs a --suite whose `mixture` says which problems to ask."])
-    if args.source and spec:
-        spec = with_source(spec, args.source)
-    if args.model and (problems := misfits(folder, spec.to_mapping(), spec.task)):
+        raise ConfigError(["--model needs a --suite that says which problems to ask."])
+    if args.model and suite.protocol == NATIVE and (problems := misfits(folder, spec.to_mapping(), spec.task)):
         raise ConfigError(problems)
-    if args.run and spec and spec.identity() != spec_of_manifest(args.run).identity():
+    if args.run and spec and not suite.name and spec.identity() != spec_of_manifest(args.run).identity():
         raise ConfigError([f"{args.suite} asks about {spec.task}, but {args.run} was trained on another task."])
 
     samplers = Samplers(args.backend, args.batch_size)
+    one_gpu_each()
     support.prepare_environment()
 
-    from rarecot.evaluation import over_training as over
-    from rarecot.evaluation.harness import evaluate, save_responses
-    from rarecot.mixtures.build import build
+    from rarecot.evaluation.over_training import evaluate_model, evaluate_run
+    from rarecot.evaluation.questions import questions_of
 
     quiet()
+    questions = questions_of(suite, spec, args.run)
     if args.run:
-        for folder, made in over.evaluate_run(args.run, suite, samplers):
-            print(folder, *(f"{r['decoding']} {r['accuracy']:.1%} long {r['long_share']:.1%}" for r in made), sep="  ")
+        for left_out in incomplete(args.run):
+            print(f"{left_out} is left out: it was not saved to its end", file=sys.stderr)
+        for folder, made in evaluate_run(args.run, questions, samplers):
+            print(folder, *(in_a_line(record) for record in made), sep="  ", flush=True)
         return
-    mixture = build(spec)
-    suite, reader, prompt_tokens = over.read_as(folder, mixture, suite)
-    suite, rows = over.problems_of(mixture, suite)
-    sampler, _ = samplers.open(folder, prompt_tokens + suite.max_new_tokens)
-    for temperature in suite.temperatures:
-        record, responses = evaluate(sampler, reader, rows, suite, temperature)
-        if args.out:
-            args.out.mkdir(parents=True, exist_ok=True)
-            save_responses(args.out / f"t{temperature:g}.parquet", responses, rows["prompt"])
-        print(json.dumps(record))
+    with tempfile.TemporaryDirectory(prefix="rarecot-evaluation-") as nowhere:
+        for record in evaluate_model(folder, args.model, questions, samplers, args.out or Path(nowhere)):
+            print(json.dumps(record))
+
+
+def in_a_line(record: dict) -> str:
+    """The numbers of a record that one looks at first."""
+    return f"{record['decoding']} {record['accuracy']:.1%} long {record['long_share']:.1%}"
 
 
 if __name__ == "__main__":

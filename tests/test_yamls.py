@@ -22,12 +22,13 @@ def names(folder):
     return [path for path in FILES if path.is_relative_to(ROOT / folder)]
 
 
+PROTOCOLS = "src/rarecot/evaluation/protocols"  # held against their sources in tests/evaluation/test_protocols.py
 # Sweeps are held against their recipes in tests/sweeps.
 RECIPES = [path for path in names("recipes") if path.parent.name not in ("accelerate", "experiments", "linear")]
 
 
 def test_none_is_forgotten():
-    known = {*names("data_mixes"), *names("eval/suites"), *names("recipes")}
+    known = {*names("data_mixes"), *names("eval/suites"), *names("recipes"), *names(PROTOCOLS)}
     assert set(FILES) == known
     assert len(RECIPES) >= 5
 

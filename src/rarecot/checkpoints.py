@@ -56,6 +56,38 @@ def complete(stage_dir: Path) -> list[Path]:
     return sorted(folders, key=step_of)
 
 
+def incomplete(run_dir: Path) -> list[Path]:
+    """The checkpoints of a run that were not saved to their end."""
+    stages = sorted(path for path in run_dir.iterdir() if path.is_dir()) if run_dir.is_dir() else []
+    found = [p for stage in stages for p in stage.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", p.name)]
+    return sorted((p for p in found if read_stamp(p) is None), key=lambda p: (p.parent.name, step_of(p)))
+
+
+def damage(folder: Path) -> list[str]:
+    """What is missing of a model's weights: shards that an index names, or the end of a file; a sentence each."""
+    problems = []
+    index = folder / "model.safetensors.index.json"
+    named = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    problems += [
+        f"{folder / name} is not there, though {index.name} names it."
+        for name in sorted(named)
+        if not (folder / name).is_file()
+    ]
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = file.read(length) if length < size else b""
+        ends = [0]
+        if len(header) == length:
+            ends += [entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"]
+        if len(header) < length or size < 8 + length + max(ends):
+            problems.append(
+                f"{path} ends too early ({size} bytes): it was not written or fetched to its end. Save or fetch it again."
+            )
+    return problems
+
+
 def newest(stage_dir: Path) -> Path | None:
     """The newest complete checkpoint of a stage, or None."""
     folders = complete(stage_dir)
@@ -80,8 +112,16 @@ def model_folder(name: str) -> Path:
     if is_hub_id(name):
         return model_snapshot(name, weights=True)
     folder = resolve(Path(name))
+    if folder is None and (Path(name) / "config.json").is_file():
+        raise ConfigError(
+            [
+                f"{name} was not saved to its end (no {STAMP} in it). Use a complete checkpoint of the run, or resume the run."
+            ]
+        )
     if folder is None:
         raise ConfigError([f"{name} holds no model: no config.json and no complete checkpoint."])
+    if problems := damage(folder):
+        raise ConfigError(problems)
     return folder
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from rarecot import extraction
+from rarecot.extraction import Found
 from rarecot.types import Kind
 
 HASHES = "####"
@@ -66,26 +68,17 @@ def _parse_digits(text: str) -> Parsed:
     return Parsed(tuple(before.split("+")) if before else (), after if valid else "", valid)
 
 
-@dataclass(frozen=True)
-class _Found:
-    """An answer mark in a text: where it starts and ends, what it holds (empty: nothing, or broken)."""
-
-    start: int
-    end: int
-    answer: str
-
-
-def last_hashes(text: str) -> _Found | None:
+def last_hashes(text: str) -> Found | None:
     """The last `#### answer`; the answer ends with its line."""
     start = text.rfind(HASHES)
     if start < 0:
         return None
     end = text.find("\n", start)
     end = len(text) if end < 0 else end
-    return _Found(start, end, text[start + len(HASHES) : end].strip())
+    return Found(start, end, text[start + len(HASHES) : end].strip())
 
 
-def last_box(text: str) -> _Found | None:
+def last_box(text: str) -> Found | None:
     r"""The last `\boxed{answer}` (or `\fbox{answer}`, or `\boxed 7`). A box that is not closed holds nothing."""
     start = max(text.rfind(BOX), text.rfind("\\fbox"))
     if start < 0:
@@ -94,11 +87,11 @@ def last_box(text: str) -> _Found | None:
     if opening == len(text) or text[opening] != "{":
         token = re.compile(r"[0-9A-Za-z.,/+-]*[0-9A-Za-z]").match(text, opening)
         goes_on = token is not None and text[token.end() : token.end() + 1] in ("\\", "^", "_", "!")
-        return _Found(start, token.end() if token else opening, "" if token is None or goes_on else token.group())
+        return Found(start, token.end() if token else opening, "" if token is None or goes_on else token.group())
     end = closing_brace(text, opening)
     if end is None:
-        return _Found(start, len(text), "")
-    return _Found(start, end + 1, text[opening + 1 : end].strip())
+        return Found(start, len(text), "")
+    return Found(start, end + 1, text[opening + 1 : end].strip())
 
 
 def closing_brace(text: str, opening: int) -> int | None:
@@ -137,12 +130,23 @@ def _steps(before: str, answer: str = "") -> tuple[str, ...]:
     return tuple(line.strip() for line in before.strip().splitlines() if re.search(r"[^\W_]", line))
 
 
+_LEADS_IN = re.compile(
+    r"(?:\b(?:so|thus|therefore|hence|and)\b[\s,]*)?\b(?:(?:the|my)\s+)?(?:final\s+)?(?:answer\b)?(?:\s+is\b)?[\s:=*$]*$",
+    re.IGNORECASE,
+)
+
+
+def _stated_after(before: str, answer: str = "") -> tuple[str, ...]:
+    """The steps before an answer that is stated in a sentence, whose own beginning ("So the answer is") is none."""
+    return _steps(_LEADS_IN.sub("", before, count=1), answer)
+
+
 def _unmarked(text: str) -> Parsed:
     """A response without an answer mark is all steps; a single word is none."""
     return Parsed(_steps(text) if len(text.split(None, 2)) > 1 else (), None)
 
 
-_Mark = Callable[[str], _Found | None]
+_Mark = Callable[[str], Found | None]
 
 
 def _marked(own: _Mark, other: _Mark) -> Callable[[str], Parsed]:
@@ -172,7 +176,20 @@ def _parse_any(text: str) -> Parsed:
         return _unmarked(text)
     last = stated[-1]
     answer = last["bold"] or re.split(r"\.\s|\.? ?$", tail[last.end() :].split("\n")[0])[0]
-    return Parsed(_steps(text[:-_TAIL] + tail[: last.start()]), answer.strip(" *$."))
+    return Parsed(_stated_after(text[:-_TAIL] + tail[: last.start()]), answer.strip(" *$."))
+
+
+def _read(find: _Mark, boxes: bool = False) -> Callable[[str], Parsed]:
+    """A parser that reads what `find` takes for the answer; with `boxes`, first the last box that holds something."""
+
+    def parse(text: str) -> Parsed:
+        box = last_box(text) if boxes else None
+        found = box if box is not None and box.answer else find(text)
+        return (
+            _unmarked(text) if found is None else Parsed(_stated_after(text[: found.start], found.answer), found.answer)
+        )
+
+    return parse
 
 
 _HASHES, _BOXED = _marked(last_hashes, last_box), _marked(last_box, last_hashes)
@@ -182,12 +199,23 @@ def _after_steps(answer: str, steps: str) -> str:
     return f"{steps}\n{answer}" if steps else answer
 
 
+def _marking(mark: str) -> Callable[[str, str], str]:
+    """Writes a response whose answer stands in the place of `{}` in `mark`."""
+    return lambda steps, answer: _after_steps(mark.replace("{}", answer), steps)
+
+
 STYLES: dict[str, Style] = {
     "bits": Style(_parse_bits, lambda steps, answer: steps + answer, exact=True),
     "digits": Style(_parse_digits, lambda steps, answer: f"{steps}#{answer}" if steps else answer, exact=True),
-    "hashes": Style(_HASHES, lambda steps, answer: _after_steps(f"{HASHES} {answer}", steps)),
-    "boxed": Style(_BOXED, lambda steps, answer: _after_steps(f"{BOX}{{{answer}}}", steps)),
-    "any": Style(_parse_any, lambda steps, answer: _after_steps(f"The answer is {answer}", steps)),
+    "hashes": Style(_HASHES, _marking(f"{HASHES} {{}}")),
+    "boxed": Style(_BOXED, _marking(f"{BOX}{{{{}}}}")),
+    "any": Style(_parse_any, _marking("The answer is {}")),
+    # Those of published protocols.
+    "hashes_number": Style(_read(extraction.hashes_number), _marking(f"{HASHES} {{}}")),
+    "last_number": Style(_read(extraction.last_number), _marking("The answer is {}")),
+    "final_answer": Style(_read(extraction.final_answer), _marking("The final answer is {}")),
+    "stated_number": Style(_read(extraction.stated_number, boxes=True), _marking("The answer is {}")),
+    "answer_is": Style(_read(extraction.answer_is, boxes=True), _marking("The answer is {}")),
 }
 
 MARKED = ("hashes", "boxed")  # the styles in which a corpus in words can be written

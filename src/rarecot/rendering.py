@@ -42,12 +42,7 @@ class Template:
         if self.name == "plain":
             return [PLAIN.format(prompt=prompt) for prompt in prompts]
         system = [{"role": "system", "content": self.system}] if self.system else []
-        chats = [[*system, {"role": "user", "content": prompt}] for prompt in prompts]
-        rendered = tokenizer.apply_chat_template(chats, tokenize=False, add_generation_prompt=True, **CHAT_OPTIONS)
-        bos = tokenizer.bos_token
-        if bos and tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]:  # it will be added once more
-            rendered = [text.removeprefix(bos) for text in rendered]
-        return rendered
+        return chat_texts(tokenizer, [[*system, {"role": "user", "content": prompt}] for prompt in prompts])
 
     def to_mapping(self) -> dict[str, str]:
         """For a checkpoint's stamp; `Template(**mapping)` inverts it."""
@@ -56,6 +51,15 @@ class Template:
 
 TEMPLATES = ("bare", "plain", "chat")
 BARE = Template()
+
+
+def chat_texts(tokenizer: Any, chats: Sequence[Sequence[dict[str, str]]]) -> list[str]:
+    """Chats up to the model's turn, as text for a tokenizer that adds its special tokens: no bos of the template's before its own."""
+    rendered = tokenizer.apply_chat_template(list(chats), tokenize=False, add_generation_prompt=True, **CHAT_OPTIONS)
+    bos = tokenizer.bos_token
+    if bos and tokenizer("").input_ids[:1] == [tokenizer.bos_token_id]:  # it will be added once more
+        rendered = [text.removeprefix(bos) for text in rendered]
+    return rendered
 
 
 def render_prompts(tokenizer: Any, prompts: Sequence[str], template: Template = BARE) -> list[list[int]]:

@@ -51,6 +51,7 @@ class Completion:
         finish_reason: `stop` (the model wrote its end-of-sequence token) or `length` (cut off).
         logprobs: natural-log probability of each id under the sampling distribution, or None if not asked for.
         top: for each position the likeliest ids with their log-probabilities, or None if not asked for.
+        stopped_by: the stop string that ended it (a protocol's; the text ends before it, the ids with it); empty: none did.
     """
 
     token_ids: list[int]
@@ -58,11 +59,12 @@ class Completion:
     finish_reason: FinishReason
     logprobs: list[float] | None = None
     top: list[dict[int, float]] | None = None
+    stopped_by: str = ""
 
     @property
     def length(self) -> int:
         """Response length in tokens; the end-of-sequence token is not counted, so a one-token answer has length 1."""
-        return len(self.token_ids) - (self.finish_reason == "stop")
+        return len(self.token_ids) - (self.finish_reason == "stop" and not self.stopped_by)
 
 
 @dataclass(frozen=True)
@@ -75,9 +77,15 @@ class Response:
         kind: whether anything stands before the answer (`long`) or not (`short`).
         verdict: correct, wrong, no_answer (nothing to read an answer from), truncated (cut off before the end),
             timed_out (the answer took too long to compare), unparseable_gold (nothing can be held against the gold).
+        answer: what was read as the answer; None where there was nothing to read.
+        gold: the gold answer.
+        lenient: the verdict where the answer is read leniently; None where a protocol reads in one way only.
     """
 
     problem_id: str
     completion: Completion
     kind: Kind
     verdict: Verdict
+    answer: str | None = None
+    gold: str = ""
+    lenient: Verdict | None = None

@@ -1,5 +1,7 @@
 """From a sampler and problems to a record and the judged responses behind it."""
 
+import json
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +12,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rarecot.evaluation import metrics, records
+from rarecot.evaluation.protocols import AS_TRAINED, Prompts, Protocol, protocol_title
+from rarecot.evaluation.repeated import summarise_repeated
 from rarecot.evaluation.suite import Suite
-from rarecot.parsing import parse
+from rarecot.parsing import STYLES, parse
 from rarecot.rendering import BARE, Template, render_prompts
 from rarecot.sampling import Sampler, SamplingParams
-from rarecot.types import Completion, Response
+from rarecot.types import Completion, Response, Verdict
 from rarecot.verify import judge_all
 
 
@@ -24,13 +28,20 @@ class Reader:
 
     Args:
         tokenizer: the model's.
-        template: of its prompts.
+        template: of its prompts; a protocol that is not native brings its own.
         long_from: tokens from which a response is as long as the long demonstrations; None: not known.
+        protocol: what to read as an answer, and whether from a response that was cut off.
     """
 
     tokenizer: Any
-    template: Template = BARE
+    template: Template | Prompts = BARE
     long_from: int | None = None
+    protocol: Protocol = AS_TRAINED
+
+    @property
+    def stop(self) -> tuple[str, ...]:
+        """Strings that end a response."""
+        return self.template.stop(self.tokenizer) if isinstance(self.template, Prompts) else ()
 
 
 @dataclass
@@ -54,7 +65,7 @@ class Harness:
     append: Callable[[dict[str, Any]], None]
 
     def __post_init__(self) -> None:
-        self._done = {records.identity(record) for record in records.read(self.run_dir)}
+        self.look_again()
 
     def missing(self, step: int) -> list[float]:
         """The temperatures at which this step has no record yet."""
@@ -73,11 +84,21 @@ class Harness:
             measured, responses = evaluate(sampler, self.reader, self.rows, suite, temperature)
             record = {**self.constants, **progress, **measured}
             path = self.run_dir / records.COMPLETIONS / records.completions_name(record)
-            save_responses(path, responses, list(self.rows["prompt"])[: suite.n])
+            save_responses(path, responses, list(self.rows["prompt"])[: suite.n], record)
             self.append(record)
             self._done.add(self._identity(progress["step"], temperature))
             made.append(record)
         return made
+
+    def known(self, step: int) -> list[dict[str, Any]]:
+        """The records of a step, one a temperature, as far as there are any."""
+        wanted = [self._identity(step, t) for t in self.suite.temperatures]
+        by_identity = {records.identity(record): record for record in records.read(self.run_dir)}
+        return [by_identity[identity] for identity in wanted if identity in by_identity]
+
+    def look_again(self) -> None:
+        """Read the records again: another process may have made some."""
+        self._done = {records.identity(record) for record in records.read(self.run_dir)}
 
     def _identity(self, step: int, temperature: float) -> tuple[Any, ...]:
         return records.identity({**self.constants, "step": step, **_describe(self._at(step), temperature)})
@@ -106,43 +127,71 @@ def evaluate(
     started = time.perf_counter()
     prompts = list(rows["prompt"])[: suite.n]
     description = _describe(suite, temperature)
-    params = SamplingParams(suite.max_new_tokens, temperature, description["samples"], suite.seed)
-    completions = sampler.sample(render_prompts(reader.tokenizer, prompts, reader.template), params)
     samples = description["samples"]
+    params = SamplingParams(suite.max_new_tokens, temperature, samples, suite.seed, stop=reader.stop)
+    completions = sampler.sample(render_prompts(reader.tokenizer, prompts, reader.template), params)
     responses = respond_all(
         [name for name in rows["problem_id"][: suite.n] for _ in range(samples)],
         [completion for several in completions for completion in several],
         [gold for gold in rows["answer"][: suite.n] for _ in range(samples)],
         [style for style in rows["style"][: suite.n] for _ in range(samples)],
+        reader.protocol,
     )
-    measured = metrics.summarise(responses, reader.long_from)
     return {
         **description,
-        **measured,
+        **({} if reader.protocol.as_trained else {"protocol_sha256": reader.protocol.sha256}),
+        **metrics.summarise(responses, reader.long_from),
+        **(summarise_repeated(responses, samples, suite.ks) if samples > 1 else {}),
         "sampler": sampler.name,
         "seconds": round(time.perf_counter() - started, 3),
     }, responses
 
 
 def respond_all(
-    problem_ids: Sequence[str], completions: Sequence[Completion], golds: Sequence[str], styles: Sequence[str]
+    problem_ids: Sequence[str],
+    completions: Sequence[Completion],
+    golds: Sequence[str],
+    styles: Sequence[str],
+    protocol: Protocol | None = None,
 ) -> list[Response]:
-    """Judge completions, one problem, gold and style each."""
+    """Judge completions, one problem, gold and style each.
+
+    Args:
+        problem_ids: B problems.
+        completions: B completions.
+        golds: B gold answers.
+        styles: B styles of the problems, in which answers are read unless the protocol names another.
+        protocol: what to read strictly and what leniently; None: the problems' own style alone.
+    """
     texts = [completion.text for completion in completions]
-    verdicts = judge_all(texts, golds, styles, [completion.finish_reason == "stop" for completion in completions])
+    finished = [completion.finish_reason == "stop" for completion in completions]
+    lenient: list[Verdict | None] = [None] * len(texts)
+    if protocol is not None:
+        finished = finished if protocol.as_trained else [True] * len(texts)
+        if protocol.lenient and not any(STYLES[style].exact for style in styles):
+            lenient = list(judge_all(texts, golds, [protocol.lenient] * len(texts), finished))
+        styles = [protocol.strict or style for style in styles]
+    verdicts = judge_all(texts, golds, styles, finished)
+    parsed = [parse(text, style) for text, style in zip(texts, styles, strict=True)]
     return [
-        Response(name, completion, parse(completion.text, style).kind, verdict)
-        for name, completion, style, verdict in zip(problem_ids, completions, styles, verdicts, strict=True)
+        Response(name, completion, found.kind, verdict, found.answer, gold, also)
+        for name, completion, found, verdict, gold, also in zip(
+            problem_ids, completions, parsed, verdicts, golds, lenient, strict=True
+        )
     ]
 
 
-def save_responses(path: Path, responses: Sequence[Response], prompts: Sequence[str]) -> None:
-    """Keep the generations of an evaluation as Parquet: problem_id, prompt, ids, text, verdict, length, kind.
+def save_responses(
+    path: Path, responses: Sequence[Response], prompts: Sequence[str], record: Mapping[str, Any] | None = None
+) -> None:
+    """Keep the generations of an evaluation as Parquet, whole or not at all: problem_id, prompt, ids, text, verdict, length, kind, sample,
+    gold, answer, verdict_lenient, finish.
 
     Args:
         path: the file.
         responses: in the order of the prompts, as many a prompt as were sampled.
-        prompts: the problems, without the template around them.
+        prompts: the problems, without what a template or a protocol puts around them.
+        record: of the evaluation; kept with the table, so that the file says by itself what it is.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     samples = len(responses) // len(prompts)
@@ -150,14 +199,23 @@ def save_responses(path: Path, responses: Sequence[Response], prompts: Sequence[
         {
             "problem_id": [r.problem_id for r in responses],
             "prompt": [prompt for prompt in prompts for _ in range(samples)],
-            "ids": [r.completion.token_ids for r in responses],
+            "ids": pa.array([r.completion.token_ids for r in responses], pa.list_(pa.int64())),
             "text": [r.completion.text for r in responses],
             "verdict": [r.verdict for r in responses],
             "length": [r.completion.length for r in responses],
             "kind": [r.kind for r in responses],
+            "sample": [i % samples for i in range(len(responses))],
+            "gold": [r.gold for r in responses],
+            "answer": pa.array([r.answer for r in responses], pa.string()),
+            "verdict_lenient": pa.array([r.lenient for r in responses], pa.string()),
+            "finish": [r.completion.finish_reason for r in responses],
         }
     )
-    pq.write_table(table, path)
+    if record is not None:
+        table = table.replace_schema_metadata({records.IN_PARQUET: json.dumps(record)})
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    pq.write_table(table, temporary)
+    temporary.replace(path)
 
 
 def _describe(suite: Suite, temperature: float) -> dict[str, Any]:
@@ -167,7 +225,8 @@ def _describe(suite: Suite, temperature: float) -> dict[str, Any]:
         "split": suite.split,
         "decoding": "sampled" if temperature > 0 else "greedy",
         "temperature": temperature,
-        "protocol": suite.protocol,
+        "protocol": protocol_title(suite.protocol),
+        **({"suite": suite.name} if suite.name else {}),
         "n": suite.n * samples,
         "samples": samples,
         "max_new_tokens": suite.max_new_tokens,

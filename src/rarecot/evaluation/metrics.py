@@ -65,8 +65,9 @@ def summarise(responses: Sequence[Response], long_from: int | None = None) -> di
     prompts = [r.problem_id for r in responses]
     correct = np.array([r.verdict == "correct" for r in responses])
     long = np.array([r.kind == "long" for r in responses])
-    truncated = np.array([r.verdict == "truncated" for r in responses])
+    truncated = np.array([r.completion.finish_reason == "length" for r in responses])
     lengths = np.array([r.completion.length for r in responses])
+    tokens = sum(len(r.completion.token_ids) for r in responses)
     by_length = (
         {}
         if long_from is None
@@ -79,6 +80,9 @@ def summarise(responses: Sequence[Response], long_from: int | None = None) -> di
         "n": len(responses),
         "accuracy": float(correct.mean()),
         "accuracy_ci": list(proportion_interval(correct.tolist(), prompts)),
+        **_lenient(responses, prompts),
+        "tokens_generated": tokens,
+        "correct_per_1000_tokens": 1000 * float(correct.sum()) / tokens if tokens else None,
         "length_mean": float(lengths.mean()),
         "length_median": float(np.median(lengths)),
         "length_p95": float(np.quantile(lengths, 0.95)),
@@ -94,12 +98,22 @@ def summarise(responses: Sequence[Response], long_from: int | None = None) -> di
         "accuracy_short": _mean(correct[~long]),
         "accuracy_short_ci": _interval(correct, ~long, prompts),
         "truncated_share": float(truncated.mean()),
+        "truncated_share_ci": list(proportion_interval(truncated.tolist(), prompts)),
         "truncated_long_share": _mean(truncated[long]),
         "truncated_short_share": _mean(truncated[~long]),
         "no_answer_share": float(np.mean([r.verdict == "no_answer" for r in responses])),
         "timed_out_share": float(np.mean([r.verdict == "timed_out" for r in responses])),
         "unparseable_gold_share": float(np.mean([r.verdict == "unparseable_gold" for r in responses])),
     }
+
+
+def _lenient(responses: Sequence[Response], prompts: Sequence[str]) -> dict[str, Any]:
+    """The accuracy under lenient extraction, where every answer was read so, too."""
+    if any(r.lenient is None for r in responses):
+        return {}
+    correct = [r.lenient == "correct" for r in responses]
+    interval = list(proportion_interval(correct, prompts))
+    return {"accuracy_lenient": float(np.mean(correct)), "accuracy_lenient_ci": interval}
 
 
 def _mean(values: np.ndarray) -> float | None:

@@ -1,4 +1,4 @@
-"""The harness after training: every checkpoint of a run, skipping what has been measured."""
+"""The harness after training: one model, or every checkpoint of a run, skipping what has been measured."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,118 +8,110 @@ from typing import Any
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
+from rarecot.evaluation.claims import Claims
 from rarecot.evaluation.harness import Harness, Reader
-from rarecot.evaluation.suite import Suite
-from rarecot.mixtures.build import Mixture, of_run
-from rarecot.mixtures.lengths import measure
-from rarecot.rendering import Template, load_tokenizer, rendering_fingerprint
+from rarecot.evaluation.questions import Questions, same_questions
+from rarecot.evaluation.reading import read_as, read_by, same_rendering, template_of
+from rarecot.rendering import load_tokenizer, render_prompts
 from rarecot.sampling import Samplers
-from rarecot.tasks import Generated
 
 
-def template_of(stamp: dict[str, Any]) -> Template:
-    """How a checkpoint's prompts were rendered in training; bare for those of before templates."""
-    return Template(**stamp.get("rendering", {}))
+def evaluate_model(
+    folder: Path, name: str, questions: Questions, samplers: Samplers, out: Path
+) -> list[dict[str, Any]]:
+    """Evaluate one model into a folder of its own; what the folder already knows is not made again.
 
+    Args:
+        folder: the model.
+        name: what records call it.
+        questions: what to ask.
+        samplers: opens it.
+        out: for records and generations.
 
-def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader, int]:
-    """How a model that stands alone is read: the suite with its cap on responses, the reader, and the longest prompt in tokens.
-
-    Raises:
-        ConfigError: another template than the model was trained with, or a chat without a chat template.
-    """
-    tokenizer = load_tokenizer(folder)
-    stamp = checkpoints.read_stamp(folder) or {}
-    usual = Template("bare" if isinstance(mixture.spec.task, Generated) else "plain")
-    trained = template_of(stamp) if stamp else None
-    template = Template(suite.template, suite.system_prompt) if suite.template else trained or usual
-    if trained and template != trained:
-        raise ConfigError(
-            [f"{folder} was trained with {trained}, but the suite asks for {template}. Leave template out."]
-        )
-    if template.name == "chat" and not tokenizer.chat_template:
-        raise ConfigError(
-            [f"template is chat, but the tokenizer in {folder} has no chat template. Use template: plain."]
-        )
-    same_rendering(folder, stamp, tokenizer, template)
-    lengths = measure(mixture, tokenizer, template)
-    cap = suite.max_new_tokens or stamp.get("max_new_tokens") or lengths.usual_long
-    long_from = stamp.get("long_from_tokens", lengths.long_from)
-    return (
-        replace(suite, max_new_tokens=cap, seed=max(suite.seed, 0)),
-        Reader(tokenizer, template, long_from),
-        lengths.prompt,
-    )
-
-
-def same_rendering(folder: Path, stamp: dict[str, Any], tokenizer: Any, template: Template) -> None:
-    """Refuse a checkpoint whose prompts would be rendered otherwise than in training.
+    Returns:
+        The records of all the suite's temperatures.
 
     Raises:
-        ConfigError: its tokenizer, its chat template or this program's templates have changed since.
+        ConfigError: the folder holds records of another model, or the model does not fit.
     """
-    known = stamp.get("rendering_sha256")
-    if known not in (None, rendering_fingerprint(tokenizer, template)):
-        raise ConfigError(
-            [
-                f"{folder} was trained on prompts rendered otherwise than now: its tokenizer, its chat template or this program's "
-                f"templates have changed since. Use the version in versions.json, or train again."
-            ]
-        )
+    out.mkdir(parents=True, exist_ok=True)
+    others = {record.get("model") for record in records.read(out)} - {name}
+    if others:
+        raise ConfigError([f"{out} holds records of {min(map(str, others))}, not of {name}. Use another --out."])
+    if questions.protocol.as_trained:
+        suite, reader, prompt = read_as(folder, questions.mixture, questions.suite)
+        reader = replace(reader, protocol=questions.protocol)
+    else:
+        suite, reader, prompt = read_by(folder, questions)
+    constants = {"stage": records.MODEL, "model": name, "seed": suite.seed, **questions.constants}
+    same_questions(out, questions)
+    harness = Harness(out, reader, questions.rows, suite, constants, lambda record: records.append(out, record))
+    if harness.missing(0):
+        sampler, _ = samplers.open(folder, prompt + suite.max_new_tokens)
+        harness.measure(sampler, {"step": 0})
+    return harness.known(0)
 
 
-def problems_of(mixture: Mixture, suite: Suite) -> tuple[Suite, dict[str, list[str]]]:
-    """The suite with its number of problems, and the problems.
-
-    Raises:
-        ConfigError: the split has fewer.
-    """
-    split = mixture.test if suite.split == "test" else mixture.rl
-    if suite.n > len(split):
-        raise ConfigError(
-            [
-                f"n is {suite.n}, but the {suite.split} split of the mixture has {len(split)} problems. Lower it (0: all)."
-            ]
-        )
-    n = suite.n or len(split)
-    return replace(suite, n=n), split[:n]
-
-
-def evaluate_run(run_dir: Path, suite: Suite, samplers: Samplers) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
-    """Evaluate every complete checkpoint of a run that has no record for this suite.
+def evaluate_run(
+    run_dir: Path, questions: Questions, samplers: Samplers
+) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+    """Evaluate every complete checkpoint of a run that has no record for this suite. Several processes may do so at once: each
+    checkpoint is taken by one of them.
 
     Args:
         run_dir: the run.
-        suite: what to evaluate.
+        questions: what to ask.
         samplers: opens its checkpoints.
 
     Yields:
         Each checkpoint that was not measured yet, with its new records.
 
     Raises:
-        ConfigError: not a run, no complete checkpoint, or more problems asked for than there are.
+        ConfigError: no complete checkpoint, or problems that the model does not fit.
     """
-    mixture = of_run(run_dir)
-    suite, rows = problems_of(mixture, suite)
     folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]
     if not folders:
         raise ConfigError([f"{run_dir} has no complete checkpoint: train first, or wait for the first save."])
-    for folder in sorted(folders, key=lambda f: (f.parent.name != "sft", f.parent.name, checkpoints.step_of(f))):
-        stamp = checkpoints.read_stamp(folder)
-        task = mixture.spec.task
-        usual = stamp.get("max_new_tokens") or task.long_tokens
-        here = replace(suite, max_new_tokens=suite.max_new_tokens or usual)
-        harness = Harness(
-            run_dir=run_dir,
-            reader=Reader(None, template_of(stamp), stamp.get("long_from_tokens")),
-            rows=rows,
-            suite=here,
-            constants={"stage": stamp["stage"], "seed": stamp["seed"], **stamp["constants"]},
-            append=lambda record: records.append(run_dir, record),
-        )
-        if harness.missing(stamp["progress"]["step"]):
-            prompt = stamp.get("prompt_tokens") or task.prompt_tokens
-            sampler, tokenizer = samplers.open(folder, prompt + here.max_new_tokens)
-            same_rendering(folder, stamp, tokenizer, template_of(stamp))
-            harness.reader = replace(harness.reader, tokenizer=tokenizer)
-            yield folder, harness.measure(sampler, stamp["progress"])
+    if damaged := [problem for folder in folders for problem in checkpoints.damage(folder)]:
+        raise ConfigError(damaged)
+    same_questions(run_dir, questions)
+    folders.sort(key=lambda f: (f.parent.name != "sft", f.parent.name, checkpoints.step_of(f)))
+    claims = Claims(run_dir)
+    for wait in (False, True):  # first what nobody works on; then, should its process have died, what somebody did
+        for folder in folders:
+            harness, stamp = _harness(folder, run_dir, questions), checkpoints.read_stamp(folder)
+            step = stamp["progress"]["step"]
+            if not harness.missing(step):
+                continue
+            with claims.take(f"{stamp['stage']}/{step}", wait) as mine:
+                harness.look_again()
+                if not mine or not harness.missing(step):
+                    continue
+                harness.reader, prompt = _reader(folder, stamp, questions)
+                sampler, _ = samplers.open(folder, prompt + harness.suite.max_new_tokens)
+                made = harness.measure(sampler, stamp["progress"])
+            yield folder, made
+
+
+def _harness(folder: Path, run_dir: Path, questions: Questions) -> Harness:
+    """Of a run's checkpoint, without what takes time to load."""
+    stamp, suite, protocol = checkpoints.read_stamp(folder), questions.suite, questions.protocol
+    usual = stamp.get("max_new_tokens") or getattr(questions.mixture.spec.task, "long_tokens", 0)
+    suite = replace(
+        suite, max_new_tokens=suite.max_new_tokens or (usual if protocol.as_trained else protocol.max_new_tokens)
+    )
+    constants = {"stage": stamp["stage"], "seed": stamp["seed"], **stamp["constants"], **questions.constants}
+    return Harness(run_dir, Reader(None), questions.rows, suite, constants, lambda r: records.append(run_dir, r))
+
+
+def _reader(folder: Path, stamp: dict[str, Any], questions: Questions) -> tuple[Reader, int]:
+    """Of a run's checkpoint, and its longest prompt in tokens."""
+    if not questions.protocol.as_trained:
+        _, reader, prompt = read_by(folder, questions)
+        return reader, prompt
+    tokenizer, template = load_tokenizer(folder), template_of(stamp)
+    same_rendering(folder, stamp, tokenizer, template)
+    prompt = stamp.get("prompt_tokens") or questions.mixture.spec.task.prompt_tokens
+    if questions.suite.name:  # not the problems that the stamp speaks of
+        prompt = max(map(len, render_prompts(tokenizer, list(questions.rows["prompt"]), template)))
+    return Reader(tokenizer, template, stamp.get("long_from_tokens"), questions.protocol), prompt

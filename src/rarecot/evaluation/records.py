@@ -1,27 +1,32 @@
 """`records.jsonl`: one JSON object an evaluation, appended, never rewritten."""
 
+import contextlib
+import fcntl
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from rarecot.stages import STAGES
 
 Record = dict[str, Any]
 
 FILE = "records.jsonl"
+IN_PARQUET = b"rarecot"  # key of a Parquet file's metadata under which generations keep their record
 COMPLETIONS = "completions"  # folder of a run: the generations behind each record
 
 # What makes two evaluations the same one; everything else in a record is measured or follows from these.
 IDENTITY = (
     *("stage", "step", "split", "seed", "decoding", "temperature", "n", "samples"),
-    *("max_new_tokens", "sampling_seed", "protocol"),
+    *("max_new_tokens", "sampling_seed", "protocol", "suite"),
 )
+MODEL = "model"  # the stage of a model that is evaluated as it is
 
 STAGE_NAMES = {name: stage.title for name, stage in STAGES.items()}
 
 FIELDS: dict[str, str] = {
-    "stage": "sft, grpo, star or reinforce: what was training the model",
+    "stage": "sft, grpo, star or reinforce: what was training the model; model: one that is evaluated as it is",
+    "model": "stage model only: the checkpoint's path or hub id, with its revision",
     "step": "optimizer steps of this stage",
     "round": "RL only: rounds of rollouts that the policy has learned from, so 0 is the policy that RL starts from",
     "sequences_seen": "demonstrations (sft) or rollouts (RL) of this stage so far",
@@ -37,6 +42,14 @@ FIELDS: dict[str, str] = {
     "sampling_seed": "of the random stream that sampled; test split only",
     "accuracy": "share of responses whose final answer is right",
     "accuracy_ci": "95 % interval, clustered by prompt",
+    "accuracy_lenient": "the same where the protocol's lenient reading finds the answer; absent if it has none",
+    "accuracy_lenient_ci": "95 % interval, clustered by prompt",
+    "pass_at": "several samples only: k → probability that one of k responses is right (unbiased); accuracy is avg@samples",
+    "pass_at_ci": "95 % intervals over problems",
+    "maj_at": "several samples only: k → probability that the most frequent answer of k responses is right, ties by lot",
+    "maj_at_ci": "95 % intervals over problems",
+    "tokens_generated": "of all responses, end-of-sequence counted",
+    "correct_per_1000_tokens": "right responses per 1 000 tokens generated",
     "length_mean": "response tokens, end-of-sequence not counted",
     "length_median": "the same",
     "length_p95": "the same",
@@ -53,12 +66,16 @@ FIELDS: dict[str, str] = {
     "accuracy_short": "accuracy of the short responses; null if there are none",
     "accuracy_short_ci": "95 % interval, clustered by prompt",
     "truncated_share": "share of responses that were cut off",
+    "truncated_share_ci": "95 % interval, clustered by prompt",
     "truncated_long_share": "share of the long responses that were cut off; null if there are none",
     "truncated_short_share": "share of the short responses that were cut off; null if there are none",
     "no_answer_share": "share of finished responses without a readable answer",
     "timed_out_share": "share of finished responses whose answer took too long to compare with the gold; counted as wrong",
     "unparseable_gold_share": "share of finished responses whose gold could not be read; counted as wrong, and not rewarded or punished",
     "protocol": "how the prompt was made and the answer read",
+    "protocol_sha256": "of all that the protocol says; absent: native",
+    "suite": "whose problems were asked, where they are not the run's own",
+    "problems_sha256": "of the suite's problems and golds",
     "loss_normalisation": "RL only: how the loss weighs tokens and sequences",
     "dead_group_share": "rollouts only: share of prompts whose responses all got the same reward",
     "reward_mean": "rollouts only: mean total reward",
@@ -85,6 +102,12 @@ FIELDS: dict[str, str] = {
 }
 
 
+def is_own(record: dict[str, Any]) -> bool:
+    """Whether an evaluation asked a run's own problems as in training: what curves, forecasts and verdicts are made of. Those under other
+    protocols or of other suites stand beside."""
+    return record.get("protocol", "native") == "native" and not record.get("suite")
+
+
 def identity(record: dict[str, Any]) -> tuple[Any, ...]:
     """What makes a record this evaluation and no other."""
     return tuple(record.get(key) for key in IDENTITY)
@@ -92,10 +115,11 @@ def identity(record: dict[str, Any]) -> tuple[Any, ...]:
 
 def completions_name(record: dict[str, Any]) -> str:
     """File name of an evaluation's generations, from what identifies its record."""
+    suite = f"-{record['suite']}" if record.get("suite") else ""
     return (
         f"{record['stage']}-{record['step']:06d}-{record['split']}-{record['decoding']}"
         f"-t{record['temperature']:g}-n{record['n']}x{record['samples']}-max{record['max_new_tokens']}"
-        f"-seed{record['sampling_seed']}-{record['protocol']}.parquet"
+        f"-seed{record['sampling_seed']}-{record['protocol']}{suite}.parquet"
     )
 
 
@@ -121,16 +145,18 @@ def append(run_dir: Path, record: dict[str, Any]) -> None:
     """
     if unknown := sorted(set(record) - set(FIELDS)):
         raise ValueError(f"records have no field {', '.join(unknown)}; name it in evaluation/records.py first")
-    path = run_dir / FILE
-    _drop_half_line(path)
-    with path.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+    with (run_dir / FILE).open("a+b") as file:
+        with contextlib.suppress(OSError):  # a file system without locks: as unprotected as a single writer needs
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        _drop_half_line(file)
+        file.write(json.dumps(record).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _drop_half_line(path: Path) -> None:
-    if path.is_file():
-        data = path.read_bytes()
-        if data and not data.endswith(b"\n"):
-            path.write_bytes(data[: data.rfind(b"\n") + 1])
+def _drop_half_line(file: BinaryIO) -> None:
+    """What a kill left of a line goes; the lock is held, so nobody is writing it."""
+    file.seek(0)
+    data = file.read()
+    if data and not data.endswith(b"\n"):
+        file.truncate(data.rfind(b"\n") + 1)

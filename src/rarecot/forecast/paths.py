@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rarecot.evaluation.records import Record
+from rarecot.evaluation.records import Record, is_own
 from rarecot.forecast.shares import SURE, Share, of_record, pooled
 from rarecot.theory import gradient
 from rarecot.theory.predict import keep_ratio, odds, reward_rate, share, tempered
@@ -112,7 +112,8 @@ def before_of(
         temperature: of its rollouts.
         starts_from: the checkpoint it started from, relative to the run directory: an evaluation of that one counts, too.
     """
-    sampled = [r for r in records if r["decoding"] == "sampled" and r.get("long_share_ci") is not None]
+    own = [r for r in records if is_own(r)]
+    sampled = [r for r in own if r["decoding"] == "sampled" and r.get("long_share_ci") is not None]
     first = [r for r in sampled if r["stage"] == stage and r.get("round", r["step"]) == 0]
     evaluations = [r for r in first if r["split"] == "test"]
     evaluations += [

@@ -19,6 +19,7 @@ from rarecot.mixtures.corpus import Cut, cut
 from rarecot.mixtures.spec import MANIFEST, RL, SHARE, TEST, TRAIN, MixtureSpec, spec_of_manifest, wherever
 from rarecot.tasks import Blend, Corpus
 from rarecot.types import Problems
+from rarecot.verify import ungradable
 
 DROPPED = "dropped.jsonl"
 MIXTURE = "mixture"  # folder of a run: its corpus's problems, so that it needs the source no more
@@ -108,6 +109,27 @@ def build(spec: MixtureSpec) -> Mixture:
     mixture = Mixture(spec, _evaluation_rows(spec, rl), _evaluation_rows(spec, test), fixed)
     _check_disjoint(mixture)
     return mixture
+
+
+def as_published(spec: MixtureSpec) -> tuple[Mixture, Problems]:
+    """The whole test split of a corpus in its own order, as other people measure on it, and its training split. The mixture has nothing
+    to train on.
+
+    Raises:
+        ConfigError: it cannot be read, or holds golds that nothing can be compared with.
+    """
+    loaded = spec.task.as_published()
+    test = loaded.test
+    if bad := ungradable(test.answer):
+        shown = ", ".join(f"{test.problem_id[i]} ({test.answer[i][:40]!r})" for i in bad[:5])
+        raise ConfigError(
+            [
+                f"{len(bad)} of {len(test)} gold answers of {spec.task.source} cannot be compared with anything: {shown}"
+                f"{f' and {len(bad) - 5} more' if len(bad) > 5 else ''}. Mend them in the source, or take those problems out."
+            ]
+        )
+    rows = _evaluation_rows(spec, test)
+    return Mixture(spec, rows.select([]), rows, None), loaded.train
 
 
 def load(folder: Path) -> Mixture:

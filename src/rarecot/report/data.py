@@ -95,7 +95,7 @@ class RunData:
         largest: dict[int, Record] = {}
         for record in self.records:
             same = (record["stage"], record["decoding"], record["split"]) == (stage, decoding, split)
-            if same and (split != "test" or record["temperature"] == wanted):
+            if same and records.is_own(record) and (split != "test" or record["temperature"] == wanted):
                 known = largest.get(record["step"])
                 if known is None or record["n"] > known["n"]:
                     largest[record["step"]] = record

@@ -19,6 +19,7 @@ class SamplingParams:
         seed: of the random stream, which is the sampler's own; None draws from torch's global stream.
         logprobs: whether to return the log-probability of each generated token.
         top: with logprobs, how many of the likeliest tokens to return beside each generated one.
+        stop: strings that end a response when they are written, beside the end-of-sequence tokens.
     """
 
     max_new_tokens: int
@@ -27,6 +28,7 @@ class SamplingParams:
     seed: int | None = None
     logprobs: bool = False
     top: int = 0
+    stop: tuple[str, ...] = ()
 
 
 class Sampler(Protocol):
@@ -62,11 +64,42 @@ def completion_from_ids(
     eos_token_ids: Collection[int],
     logprobs: list[float] | None = None,
     top: list[dict[int, float]] | None = None,
+    stop: Sequence[str] = (),
 ) -> Completion:
-    """What was written, from its ids: up to and with the end-of-sequence token, or cut off.
+    """What was written, from its ids: up to and with the end-of-sequence token, up to a stop string, or cut off.
 
     Special tokens in the middle stay visible in the text, so that a malformed response cannot look well formed.
     """
+    if (at := stop_string(tokenizer, ids, stop)) is not None:
+        end, text, which = at
+        shorter = (None if scores is None else scores[:end] for scores in (logprobs, top))
+        return Completion(ids[:end], text, "stop", *shorter, stopped_by=which)
     stopped = bool(ids) and ids[-1] in eos_token_ids
     text = tokenizer.decode(ids[:-1] if stopped else ids, skip_special_tokens=False)
     return Completion(ids, text, "stop" if stopped else "length", logprobs, top)
+
+
+def stop_string(tokenizer: Any, ids: Sequence[int], stop: Sequence[str]) -> tuple[int, str, str] | None:
+    """Where a response ends by a stop string: how many of its ids it takes to complete the first one, the text before it, and which
+    it is; None where there is none.
+
+    Args:
+        tokenizer: to decode with.
+        ids: of the response.
+        stop: the strings.
+    """
+    if not stop:
+        return None
+
+    def first(n: int) -> tuple[int, str, str] | None:
+        text = tokenizer.decode(ids[:n], skip_special_tokens=False)
+        found = [(text.find(string), string) for string in stop if string in text]
+        return (n, text[: min(found)[0]], min(found)[1]) if found else None
+
+    if first(len(ids)) is None:
+        return None
+    low, high = 1, len(ids)  # a prefix that holds a stop string holds it however it goes on: bisect
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if first(middle) else (middle + 1, high)
+    return first(low)

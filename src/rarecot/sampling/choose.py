@@ -1,5 +1,6 @@
 """Which sampler completes the prompts of a checkpoint folder, and how it is opened."""
 
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -24,6 +25,15 @@ def choose(backend: Backend, parameters: int) -> Literal["transformers", "vllm"]
     if backend != "auto":
         return backend
     return "vllm" if parameters >= VLLM_PAYS_FROM and not support.problems() else "transformers"
+
+
+def one_gpu_each() -> None:
+    """Of several processes that a launcher started on this machine, each sees a GPU of its own. Call before torch is imported."""
+    rank, visible = os.environ.get("LOCAL_RANK"), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if rank is None or visible == "":  # empty: no GPU is to be used
+        return
+    devices = visible.split(",") if visible else [str(i) for i in range(int(os.environ.get("LOCAL_WORLD_SIZE", "1")))]
+    os.environ["CUDA_VISIBLE_DEVICES"] = devices[int(rank) % len(devices)]
 
 
 class Samplers:

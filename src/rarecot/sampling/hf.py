@@ -7,13 +7,14 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids
+from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids, stop_string
 from rarecot.types import Completion
 
 # What a model's own generation_config.json may set, and what would make the samples no longer the policy's.
 NEUTRAL = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
 NEUTRAL_SAMPLING = {"top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0}
 FIRST_CHUNK = 4  # tokens; short answers end within it, then only the unfinished rows go on
+STOP_CHUNK = 32  # tokens between two looks for a stop string
 
 
 class HfSampler:
@@ -71,17 +72,24 @@ class HfSampler:
                     mine = scores[k, :stop]  # (stop, V)
                     logprobs[row] += mine.gather(-1, new[k, :stop, None]).squeeze(-1).tolist()
                     top[row] += _likeliest(mine, params.top)
-            going = (~ended.any(dim=1)).nonzero().squeeze(1)
+            stopped = [stop_string(self.tokenizer, generated[row], params.stop) is not None for row in alive.tolist()]
+            over = ended.any(dim=1) | torch.tensor(stopped, device=device)
+            going = (~over).nonzero().squeeze(1)
             done, alive = done + new.shape[1], alive[going]
             ids = output.sequences[going]
             mask = torch.cat([mask[going], mask.new_ones(len(going), new.shape[1])], dim=1)
             cache = output.past_key_values
             if len(going) and len(going) < len(new):
                 cache.batch_select_indices(going)
-            chunk *= 2
+            chunk = min(chunk * 2, STOP_CHUNK) if params.stop else chunk * 2
         return [
             completion_from_ids(
-                self.tokenizer, tokens, self.ends, scores if params.logprobs else None, best if params.top else None
+                self.tokenizer,
+                tokens,
+                self.ends,
+                scores if params.logprobs else None,
+                best if params.top else None,
+                params.stop,
             )
             for tokens, scores, best in zip(generated, logprobs, top, strict=True)
         ]

@@ -92,8 +92,25 @@ class TextCorpus(abc.ABC):
         """The worked solution without its answer mark, and the gold answer (empty: there is none)."""
 
     def load(self) -> Loaded:
+        splits, dropped = self._splits(read(self.source, self.revision or None))
+        return Loaded(splits["train"], splits.get("test", _EMPTY), dropped)
+
+    def as_published(self) -> Loaded:
+        """The splits as the source has them, nothing cleaned, for numbers that are compared with other people's. A source of one
+        split is all test.
+
+        Raises:
+            ConfigError: as `load`.
+        """
+        splits, dropped = self._splits(read(self.source, self.revision or None, needs=("test", "train")))
+        if "test" in splits:
+            return Loaded(splits.get("train", _EMPTY), splits["test"], dropped)
+        return Loaded(_EMPTY, splits["train"], dropped)
+
+    def _splits(self, read_rows: Mapping[str, Sequence[Row]]) -> tuple[dict[str, Problems], list[dict[str, str]]]:
+        """Split → its problems, and what was left out."""
         splits, dropped, faults = {}, [], []
-        for split, rows in read(self.source, self.revision or None).items():
+        for split, rows in read_rows.items():
             if not rows:
                 faults.append(f"the {split} split of {self.source} is empty.")
                 continue
@@ -105,7 +122,7 @@ class TextCorpus(abc.ABC):
                 faults += _listed(bad)
         if faults:
             raise ConfigError(faults)
-        return Loaded(splits["train"], splits.get("test", _EMPTY), dropped)
+        return splits, dropped
 
     def _problems(self, rows: Sequence[Row]) -> tuple[Problems, list[tuple[Row, str]]]:
         wanted = self.columns()

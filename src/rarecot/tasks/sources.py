@@ -27,12 +27,13 @@ class Row:
     where: str
 
 
-def read(source: str, revision: str | None = None) -> dict[str, list[Row]]:
+def read(source: str, revision: str | None = None, needs: tuple[str, ...] = ("train",)) -> dict[str, list[Row]]:
     """The rows of each split, `train` and where there is one `test`.
 
     Args:
         source: a folder with files `train.*` and `test.*`, one file (all of it is `train`), or a hub id.
         revision: of the dataset on the hub.
+        needs: splits of which one must be there.
 
     Raises:
         ConfigError: nothing there, or a file that cannot be read: file and line of each fault.
@@ -42,12 +43,12 @@ def read(source: str, revision: str | None = None) -> dict[str, list[Row]]:
         return {"train": list(_file(path))}
     if path.is_dir():
         files = {split: _split_files(path, split) for split in ("train", "test")}
-        if not files["train"]:
+        if not any(files[split] for split in needs):
             names = sorted(p.name for p in path.iterdir())[:8]
+            wanted = " and no ".join(f"{split}.jsonl, {split}.json or {split}*.parquet" for split in needs)
             raise ConfigError(
                 [
-                    f"source {source} holds no train.jsonl, train.json or train*.parquet (there: {', '.join(names) or 'nothing'}). "
-                    f"Name the folder that does, or one file."
+                    f"source {source} holds no {wanted} (there: {', '.join(names) or 'nothing'}). Name the folder that does, or one file."
                 ]
             )
         rows, faults = {}, []
@@ -60,7 +61,12 @@ def read(source: str, revision: str | None = None) -> dict[str, list[Row]]:
             raise ConfigError(faults)
         return {split: rows[split] for split, found in files.items() if found}
     if is_hub_id(source.partition(":")[0]):
-        return _hub(source, revision)
+        found = _hub(source, revision)
+        if not any(split in found for split in needs):
+            raise ConfigError(
+                [f"source {source} has no split {' or '.join(needs)}. Name another dataset, or a folder or file."]
+            )
+        return found
     raise ConfigError([missing_source(source)])
 
 

@@ -1,10 +1,11 @@
 """What would go wrong later, said now: for every stage, and for next-token prediction (RL: `rl/checks.py`). Light: no torch, no
 model; a check returns sentences."""
 
+import importlib.util
 from typing import Any
 
 from rarecot import checkpoints
-from rarecot.errors import ConfigError
+from rarecot.errors import ConfigError, nearest
 from rarecot.hub import is_hub_id
 from rarecot.stages import STAGES
 from rarecot.tasks import Generated
@@ -53,9 +54,43 @@ def _common(request: Any) -> list[str]:
             problems.append(f"{key} is {getattr(arguments, key)}: it counts tokens, so it must be {least} or more.")
     if request.trainer_value("use_peft") is True:
         problems += _lora(request)
+    problems += _trackers(request)
     max_steps = request.trainer_value("max_steps")
     if spec.online and request.stage == "sft" and not (isinstance(max_steps, int) and max_steps > 0):
         problems.append("the mixture is online, so training has no natural end. Set max_steps.")
+    return problems
+
+
+# Trackers that transformers reports to by their own package; what it knows beside these it checks itself.
+_TRACKERS = (
+    "trackio",
+    "wandb",
+    "tensorboard",
+    "mlflow",
+    "swanlab",
+    "comet_ml",
+    "clearml",
+    "neptune",
+    "codecarbon",
+    "dvclive",
+)
+
+
+def _trackers(request: Any) -> list[str]:
+    asked = request.trainer_value("report_to")
+    problems = []
+    for name in asked if isinstance(asked, list) else [asked]:
+        if name in ("none", "all", None):
+            continue
+        if name not in _TRACKERS:
+            problems.append(
+                f"report_to is '{name}'{nearest(str(name), _TRACKERS)} Known: none, all, {', '.join(_TRACKERS)}."
+            )
+        elif importlib.util.find_spec(name) is None:
+            extra = "pip install 'rarecot[trackers]'" if name in ("trackio", "tensorboard") else f"pip install {name}"
+            problems.append(
+                f"report_to is {name}, which is not installed. Install it ({extra}), or leave report_to out."
+            )
     return problems
 
 

@@ -6,7 +6,8 @@ import os
 import platform
 import shutil
 import subprocess
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,7 @@ _FREE = {
     *("vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout", "vllm_server_log"),
     *("vllm_group_port", "vllm_request_timeout", "vllm_gpu_memory_utilization", "sync_check_every", "sync_tolerance"),
     *("logging_dir", "logging_steps", "logging_strategy", "logging_first_step"),
+    *("project", "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id"),
 }
 
 
@@ -68,12 +70,14 @@ class Run:
         request: what this stage was asked to do.
         mixture: its data.
         is_main: whether this process writes (rank 0).
+        listeners: are given every record that is added.
     """
 
     dir: Path
     request: Request
     mixture: Mixture
     is_main: bool
+    listeners: list[Callable[[records.Record], None]] = field(default_factory=list)
 
     @property
     def stage_dir(self) -> Path:
@@ -127,6 +131,8 @@ class Run:
         """Add a record of this stage; only rank 0 writes."""
         if self.is_main:
             records.append(self.dir, record)
+            for listen in self.listeners:
+                listen(record)
 
 
 def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -> Run:

@@ -10,6 +10,7 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from rarecot import checkpoints
 from rarecot.errors import RunError
+from rarecot.evaluation import card
 from rarecot.evaluation.callback import EvaluationCallback, progress
 from rarecot.evaluation.harness import Harness
 from rarecot.evaluation.records import STAGE_NAMES
@@ -20,6 +21,7 @@ from rarecot.sampling.vllm.server import EngineLost
 from rarecot.training.length_split import split_by_length
 from rarecot.training.run import Run
 from rarecot.training.text import Text
+from rarecot.training.tracking import listener
 
 
 class ProgressLine(ProgressCallback):
@@ -47,7 +49,7 @@ class ProgressLine(ProgressCallback):
 
 @dataclass
 class StampCallback(TrainerCallback):
-    """Marks a checkpoint as complete once the trainer has written everything else of it.
+    """Marks a checkpoint as complete once the trainer has written everything else of it, and writes its card.
 
     Args:
         run: the open run.
@@ -69,6 +71,9 @@ class StampCallback(TrainerCallback):
                 base.config.save_pretrained(folder)
                 base.generation_config.save_pretrained(folder)
             self.run.stamp(folder, self.stands(args, state), self.constants, self.text.stamp())
+            # In the checkpoint, whose numbers it holds and which is what gets published, instead of PEFT's empty form with its path
+            # of this machine. TRL writes a general card into the stage's folder at every save; it is left alone there.
+            card.write(self.run.dir, folder)
 
 
 def base_model(model: Any) -> Any:
@@ -124,6 +129,7 @@ def train(run: Run, trainer: Any, text: Text, constants: dict[str, Any]) -> None
     rows, every = epoch_rows(run), run.request.arguments.eval_every
     sampler = sampler_for(run, trainer, text.tokenizer)
     evaluation = EvaluationCallback(*harnesses(run, text, constants), every, sampler, rows)
+    run.listeners.append(listener(trainer))
     stamp = StampCallback(run, constants, text, lambda args, state: progress(args, state, rows))
     try:
         fit(run, trainer, [evaluation, stamp], STAGE_NAMES[run.request.stage], run.resume_from(), evaluation.latest)

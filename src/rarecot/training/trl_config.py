@@ -31,6 +31,7 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
     asked_for_cpu = os.environ.get("ACCELERATE_USE_CPU", "false").lower() in ("1", "true")  # `accelerate launch --cpu`
     on_cpu = asked_for_cpu or not torch.cuda.is_available()
     computed = {"output_dir": str(request.output_dir), "seed": request.seed, "use_cpu": on_cpu, "bf16": not on_cpu}
+    computed |= {"run_name": f"{request.run_dir.name}-{request.stage}", "project": "rarecot"}  # as trackers show them
     is_sft = STAGES[request.stage].config == "SFTConfig"
     if request.use_vllm and not is_sft:  # the tightest context that fits: less cache, and no guess of vLLM's
         computed["vllm_max_model_length"] = request.tokens_needed

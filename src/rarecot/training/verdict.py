@@ -11,7 +11,8 @@ def verdict(run_dir: Path) -> str:
     An RL stage is held against the last evaluation of next-token prediction, which asked the same problems; a stage
     without one before it against its own first.
     """
-    greedy = [r for r in records.read(run_dir) if r["decoding"] == "greedy" and r["split"] == "test"]
+    own = [r for r in records.read(run_dir) if r["split"] == "test" and records.is_own(r)]
+    greedy = [r for r in own if r["decoding"] == "greedy"]
     if not greedy:
         return f"{run_dir}: nothing was evaluated."
     last = greedy[-1]

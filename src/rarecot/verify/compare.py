@@ -163,6 +163,14 @@ def _no_algebra(gold: str, answer: str) -> bool:
     raise NeedsAlgebra
 
 
+def normal_form(answer: str) -> str:
+    """One spelling for answers that notation alone shows to be the same: for counting votes. Two answers that only algebra shows to be
+    equal stay apart."""
+    s = normal(answer)
+    value = number(split_unit(bare_number(s))[0]) if s else None
+    return str(value) if value is not None else _squeezed(s).lower() or answer.strip()
+
+
 def readable_at_once(gold: str) -> bool | None:
     """Whether a gold answer can be compared with; None where only math-verify can tell."""
     s = normal(gold)

@@ -33,7 +33,10 @@ _OF_ROLLOUTS = {
     "dead_group_share",
     *(name for name in FIELDS if name.startswith(("log_ratio", "is_cut", "log_odds", "selection", "reward_"))),
 }
-_NO_NUMBER = ("stage", "split", "seed", "decoding", "sampler", "protocol", "loss_normalisation")
+_NO_NUMBER = (
+    *("stage", "split", "seed", "decoding", "sampler", "protocol", "loss_normalisation", "model", "suite"),
+    *("pass_at", "maj_at", "protocol_sha256", "problems_sha256"),
+)
 PLOTTABLE = tuple(name for name in FIELDS if name not in _NO_NUMBER and not name.endswith("_ci"))
 
 

@@ -53,7 +53,7 @@ class VllmSampler:
             top = [
                 {i: found.logprob for i, found in step.items() if found.rank <= params.top} for step in output.logprobs
             ]
-        return completion_from_ids(self.tokenizer, ids, self.ends, scores, top)
+        return completion_from_ids(self.tokenizer, ids, self.ends, scores, top, params.stop)
 
 
 @contextlib.contextmanager
@@ -142,7 +142,11 @@ def sampling_params(params: SamplingParams, row: int, ends: Collection[int]) -> 
         stop_token_ids=sorted(ends),
         seed=None if params.seed is None or params.temperature == 0 else row_seed(params.seed, row),
         logprobs=params.top if params.logprobs else None,
-        detokenize=False,  # our own decoding keeps special tokens visible
+        stop=list(params.stop) or None,
+        detokenize=bool(
+            params.stop
+        ),  # our own decoding keeps special tokens visible; vLLM looks for stop strings in its own
+        **({"skip_special_tokens": False} if params.stop else {}),
     )
 
 

@@ -23,7 +23,7 @@ from trl import ModelConfig
 
 from rarecot import checkpoints
 from rarecot.errors import RunError
-from rarecot.evaluation import records
+from rarecot.evaluation import card, records
 from rarecot.evaluation.harness import Harness
 from rarecot.forecast import audit
 from rarecot.rendering import IGNORED_LABEL
@@ -35,6 +35,7 @@ from rarecot.training.rl.rollouts import RolloutRecorder, rewards_of
 from rarecot.training.run import Run
 from rarecot.training.start import model_folder
 from rarecot.training.text import Text
+from rarecot.training.tracking import StageTrackers
 
 CONSTANTS = {"loss_normalisation": KEPT_RESPONSES}
 PROMPTS, ROLLOUTS = 11, 12  # random streams: which prompts a round gets, and what it samples
@@ -83,6 +84,9 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
     arguments = run.request.arguments
     samplers = Samplers("vllm" if arguments.use_vllm else "transformers", arguments.eval_batch_size)
     during, last = session.harnesses(run, text, CONSTANTS)
+    trackers = StageTrackers(config) if run.is_main else None
+    if trackers:
+        run.listeners.append(trackers.send)
     at = standing(run)
     while True:
         sampler, _ = samplers.open(
@@ -91,6 +95,10 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
         is_over = at.round == arguments.rounds
         if run.is_main and (is_over or at.round % arguments.eval_every == 0):
             _evaluate(last if is_over else during, sampler, at.progress(arguments.prompts_per_round))
+            if (
+                at.round
+            ):  # a round is measured after its end, when its card was already written; before the first it is not ours
+                card.write(run.dir, at.folder)
         if is_over:
             if run.is_main:
                 checkpoints.stamp(at.folder, {**checkpoints.read_stamp(at.folder), "is_last": True})
@@ -99,8 +107,10 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
         if config.device.type == "cuda":  # an engine would hold the memory that training needs
             samplers.close()
         del sampler
-        at = learn(run, config, options, text, at, kept)
+        at = learn(run, config, options, text, at, kept, trackers)
     samplers.close()
+    if trackers:
+        trackers.close()
 
 
 def standing(run: Run) -> Standing:
@@ -191,12 +201,14 @@ def _sample(run: Run, text: Text, sampler: Sampler, at: Standing, path: Path) ->
     temporary.replace(path)
 
 
-def learn(run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset) -> Standing:
+def learn(
+    run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset, trackers: StageTrackers | None
+) -> Standing:
     """Next-token prediction on what a round kept; returns where the stage then stands."""
     folder = _round_dir(run, at)
     trained = checkpoints.newest(folder)
     if trained is None or checkpoints.steps_left(trained):
-        _train(run, config, options, text, at, kept)
+        _train(run, config, options, text, at, kept, trackers)
         PartialState().wait_for_everyone()
     if run.is_main:
         _end(run, text, at, checkpoints.newest(folder))
@@ -204,20 +216,27 @@ def learn(run: Run, config: Any, options: ModelConfig, text: Text, at: Standing,
     return standing(run)
 
 
-def _train(run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset) -> None:
+def _train(
+    run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset, trackers: StageTrackers | None
+) -> None:
     request, folder = run.request, _round_dir(run, at)
     seed = request.seed + at.round  # another order in each round
     set_seed(seed)
     model, adapter = pretrained(at.folder, base_name(request, at.folder), options)
     here = copy.copy(config)
     here.output_dir, here.seed, here.data_seed = str(folder), seed, seed
+    here.report_to = []  # the stage's trackers outlive a round
     trainer = sft.make_trainer(here, model, adapter, text, _rendered(kept, text))
     per_round = request.arguments.prompts_per_round
     stamp = session.StampCallback(
         run, CONSTANTS, text, lambda args, state: at.progress(per_round, state.global_step, state.num_input_tokens_seen)
     )
     title = f"STaR {at.round + 1}/{request.arguments.rounds}"
-    session.fit(run, trainer, [stamp], title, checkpoints.newest(folder), latest={})
+    callbacks = [stamp]
+    if trackers:
+        trackers.offset = at.step
+        callbacks.append(trackers)
+    session.fit(run, trainer, callbacks, title, checkpoints.newest(folder), latest={})
     del trainer, model
     gc.collect()
 
@@ -248,6 +267,7 @@ def _end(run: Run, text: Text, at: Standing, last: Path) -> None:
         for file in last.glob(pattern):
             file.unlink()
     last.rename(place)
+    card.write(run.dir, place)
 
 
 def _evaluate(harness: Harness, sampler: Sampler, progress: dict[str, int]) -> None:

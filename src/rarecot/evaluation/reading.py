@@ -1,0 +1,104 @@
+"""How a model on disk is asked and read: as it was trained, or as a protocol says. What does not fit is refused before it loads."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rarecot import checkpoints
+from rarecot.errors import ConfigError
+from rarecot.evaluation.harness import Reader
+from rarecot.evaluation.protocols import prompts_of
+from rarecot.evaluation.questions import Questions
+from rarecot.evaluation.suite import Suite
+from rarecot.mixtures.build import Mixture, column
+from rarecot.mixtures.lengths import measure
+from rarecot.rendering import Template, load_tokenizer, render_prompts, rendering_fingerprint
+from rarecot.tasks import Generated
+
+
+def template_of(stamp: dict[str, Any]) -> Template:
+    """How a checkpoint's prompts were rendered in training; bare for those of before templates."""
+    return Template(**stamp.get("rendering", {}))
+
+
+def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader, int]:
+    """How a model that stands alone is read as it was trained: the suite with its cap on responses, the reader, and the longest prompt in
+    tokens.
+
+    Raises:
+        ConfigError: another template than the model was trained with, or a chat without a chat template.
+    """
+    tokenizer = load_tokenizer(folder)
+    stamp = checkpoints.read_stamp(folder) or {}
+    usual = Template("bare" if isinstance(mixture.spec.task, Generated) else "plain")
+    trained = template_of(stamp) if stamp else None
+    template = Template(suite.template, suite.system_prompt) if suite.template else trained or usual
+    if trained and template != trained:
+        raise ConfigError(
+            [f"{folder} was trained with {trained}, but the suite asks for {template}. Leave template out."]
+        )
+    if template.name == "chat":
+        needs_chat(folder, tokenizer, "template is chat", "Use template: plain.")
+    same_rendering(folder, stamp, tokenizer, template)
+    lengths = measure(mixture, tokenizer, template)
+    cap = suite.max_new_tokens or stamp.get("max_new_tokens") or lengths.usual_long
+    long_from = stamp.get("long_from_tokens", lengths.long_from)
+    return (
+        replace(suite, max_new_tokens=cap, seed=max(suite.seed, 0)),
+        Reader(tokenizer, template, long_from),
+        lengths.prompt,
+    )
+
+
+def read_by(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]:
+    """How a model is asked and read under a protocol that is not native; returns as `read_as`.
+
+    Raises:
+        ConfigError: a chat without a chat template, a template in the suite, or more tokens than the model has positions.
+    """
+    suite, protocol, tokenizer = questions.suite, questions.protocol, load_tokenizer(folder)
+    problems = []
+    if suite.template or suite.system_prompt:
+        problems.append(f"protocol {protocol.name} brings its own prompts: leave template and system_prompt out.")
+    prompts = prompts_of(protocol, column(questions.mixture.test, "prompt"), questions.training)
+    if prompts.is_chat(tokenizer):
+        needs_chat(
+            folder, tokenizer, f"protocol {protocol.name} is a chat", "Use a protocol for base models (simplerl-cot)."
+        )
+    longest = max(map(len, render_prompts(tokenizer, list(questions.rows["prompt"]), prompts)))
+    cap = suite.max_new_tokens or protocol.max_new_tokens
+    positions = checkpoints.positions_of(folder)
+    if positions is not None and longest + cap > positions:
+        remedy = f"Lower max_new_tokens to {positions - longest}" if longest < positions else "Use another protocol"
+        problems.append(checkpoints.too_long(longest, cap, positions, f"{remedy}, or use a model with more positions"))
+    if problems:
+        raise ConfigError(problems)
+    long_from = (checkpoints.read_stamp(folder) or {}).get("long_from_tokens")
+    reader = Reader(tokenizer, prompts, long_from, protocol)
+    return replace(suite, max_new_tokens=cap, seed=max(suite.seed, 0)), reader, longest
+
+
+def needs_chat(folder: Path, tokenizer: Any, what: str, remedy: str) -> None:
+    """Refuse a chat where there is no chat template.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not tokenizer.chat_template:
+        raise ConfigError([f"{what}, but the tokenizer in {folder} has no chat template. {remedy}"])
+
+
+def same_rendering(folder: Path, stamp: dict[str, Any], tokenizer: Any, template: Template) -> None:
+    """Refuse a checkpoint whose prompts would be rendered otherwise than in training.
+
+    Raises:
+        ConfigError: its tokenizer, its chat template or this program's templates have changed since.
+    """
+    known = stamp.get("rendering_sha256")
+    if known not in (None, rendering_fingerprint(tokenizer, template)):
+        raise ConfigError(
+            [
+                f"{folder} was trained on prompts rendered otherwise than now: its tokenizer, its chat template or this program's "
+                f"templates have changed since. Use the version in versions.json, or train again."
+            ]
+        )
