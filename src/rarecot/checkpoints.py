@@ -98,7 +98,8 @@ def resolve(path: Path) -> Path | None:
     """A model folder from what a user names: the folder itself, or the newest complete checkpoint in it. A
     `checkpoint-N` of a run counts only when it is complete; a model from elsewhere has no stamp and needs none."""
     if (path / "config.json").is_file():
-        in_a_run = (path.resolve().parents[1] / "records.jsonl").is_file()
+        run_dir = path.resolve().parents[1]
+        in_a_run = any((run_dir / name).is_file() for name in ("records.jsonl", "manifest.json"))
         return None if in_a_run and read_stamp(path) is None else path
     return newest(path)
 

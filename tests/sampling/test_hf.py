@@ -96,3 +96,22 @@ def test_likeliest_tokens_beside_the_greedy_one(tiny_model, tokenizer, prompt_id
         values, ids = row.topk(3)
         assert set(likely) == set(ids.tolist())
         assert likely[token] == pytest.approx(score) == pytest.approx(values[0].item(), abs=1e-4)
+
+
+def test_a_stop_string_ends_a_response_at_its_token(tiny_model, tokenizer, prompt_ids):
+    """As if nothing had been generated behind it: the same tokens, the text cut before it, others untouched."""
+    free = [c[0] for c in HfSampler(tiny_model, tokenizer).sample(prompt_ids, SamplingParams(max_new_tokens=40))]
+    stop = next(c.text[3:5] for c in free if len(c.text) > 8)
+    params = SamplingParams(max_new_tokens=40, stop=("never written", stop))
+    stopped = [c[0] for c in HfSampler(tiny_model, tokenizer).sample(prompt_ids, params)]
+    assert any(c.stopped_by == stop for c in stopped)
+    for before, after in zip(free, stopped, strict=True):
+        if stop not in before.text:
+            assert after == before
+            continue
+        assert (after.finish_reason, after.stopped_by) == ("stop", stop)
+        assert after.text == before.text[: before.text.index(stop)]
+        assert after.token_ids == before.token_ids[: len(after.token_ids)]
+        assert stop in tokenizer.decode(after.token_ids)
+        assert stop not in tokenizer.decode(after.token_ids[:-1]), "it ends with the token that completed the string"
+        assert after.length == len(after.token_ids), "no end-of-sequence token to leave out"

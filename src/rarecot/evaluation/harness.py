@@ -1,7 +1,6 @@
 """From a sampler and problems to a record and the judged responses behind it."""
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -213,7 +212,7 @@ def save_responses(
     )
     if record is not None:
         table = table.replace_schema_metadata({records.IN_PARQUET: json.dumps(record)})
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_suffix(".part")
     pq.write_table(table, temporary)
     temporary.replace(path)
 

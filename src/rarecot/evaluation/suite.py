@@ -17,7 +17,7 @@ class Suite:
     """What to evaluate and how.
 
     Args:
-        n: problems, from the start of the split; 0: all of it.
+        n: problems, from the start of the split; 0: all of it, which is the default where they are published ones.
         max_new_tokens: cap on a response in tokens, end-of-sequence included; 0: as when the model was trained, else what the
             long demonstrations need.
         split: `test` or `rl`: which problems of the mixture.
@@ -69,7 +69,9 @@ def read_suite(path: Path) -> tuple[Suite, MixtureSpec | None]:
             clean[key] = _value(key, value)
         except ValueError as error:
             problems.append(f"{path}: {key} {error}")
-    suite = Suite(**clean, name=path.stem if published else "")
+    if published is not None:
+        clean = {"n": 0, **clean, "name": path.stem}
+    suite = Suite(**clean)
     problems += [f"{path}: {text}" for text in suite_problems(suite)]
     spec = None
     if published is not None:
@@ -96,6 +98,8 @@ def suite_problems(suite: Suite) -> list[str]:
         problems.append(
             f"template is '{suite.template}'{nearest(suite.template, TEMPLATES)} Known: {', '.join(TEMPLATES)}."
         )
+    if suite.name and suite.split != "test":
+        problems.append(f"split is {suite.split}, but problems as they were published are a test split. Leave it out.")
     if suite.n < 0 or suite.samples < 1:
         problems.append(f"n is {suite.n} and samples {suite.samples}: n must be 0 (all) or more, samples 1 or more.")
     if not suite.temperatures or min(suite.temperatures) < 0:

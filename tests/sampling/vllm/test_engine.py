@@ -60,6 +60,21 @@ def test_greedy_equals_transformers_token_for_token(samplers, tokenizer):
         assert a.logprobs == pytest.approx(b.logprobs, abs=1e-4)
 
 
+def test_stop_strings_end_responses_where_they_do_in_transformers(samplers, tokenizer):
+    ids = render_prompts(tokenizer, PROMPTS)
+    free = [c for (c,) in samplers[0].sample(ids, SamplingParams(12))]
+    stop = next(c.text[2:4] for c in free if len(c.text) > 6)
+    theirs, ours = (sampler.sample(ids, SamplingParams(12, stop=(stop,))) for sampler in samplers)
+    assert any(c.stopped_by for (c,) in ours)
+    for (a,), (b,) in zip(theirs, ours, strict=True):
+        assert (a.token_ids, a.text, a.finish_reason, a.stopped_by) == (
+            b.token_ids,
+            b.text,
+            b.finish_reason,
+            b.stopped_by,
+        )
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.6])
 def test_sampled_logprobs_are_the_models_at_the_temperature(samplers, engine, tokenizer, temperature):
     params = SamplingParams(20, temperature=temperature, n=2, seed=3, logprobs=True)

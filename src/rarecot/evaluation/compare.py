@@ -1,0 +1,297 @@
+"""Is one checkpoint better than another? The same problems, answered by both."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet as pq
+
+from rarecot.checkpoints import read_stamp, resolve, step_of
+from rarecot.errors import ConfigError
+from rarecot.evaluation import records
+from rarecot.evaluation.metrics import wilson
+
+RESAMPLES = 10_000  # of the bootstrap
+COLUMNS = ("problem_id", "prompt", "verdict", "length", "kind")
+# Of an evaluation: what must be the same on both sides for their difference to be one of the models.
+SAME = ("protocol", "protocol_sha256", "suite", "problems_sha256", "split", "decoding", "temperature", "max_new_tokens")
+
+
+@dataclass(frozen=True)
+class Answers:
+    """N problems and S responses to each.
+
+    Args:
+        name: for people.
+        record: of the evaluation; empty where the file does not say.
+        prompts: N.
+        correct: shape (N, S).
+        length: tokens, shape (N, S).
+        long: shape (N, S).
+    """
+
+    name: str
+    record: Mapping[str, Any]
+    prompts: tuple[str, ...]
+    correct: np.ndarray
+    length: np.ndarray
+    long: np.ndarray
+
+
+@dataclass(frozen=True)
+class Difference:
+    """B less A, over the same problems.
+
+    Args:
+        what: that differs.
+        a: of A.
+        b: of B.
+        value: b - a.
+        interval: 95 %.
+    """
+
+    what: str
+    a: float
+    b: float
+    value: float
+    interval: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What two checkpoints make of the same problems.
+
+    Args:
+        differences: of accuracy, response length, long share.
+        p: of the accuracies being equal, two-sided.
+        test: how p was computed.
+        only_a: problems that A alone gets right (one response each), or more often than B.
+        only_b: that B alone gets right, or more often.
+        problems: N.
+    """
+
+    differences: tuple[Difference, ...]
+    p: float
+    test: str
+    only_a: int
+    only_b: int
+    problems: int
+
+    @property
+    def verdict(self) -> str:
+        """`better`, `worse`, or that it cannot be told: by the interval of the difference of accuracy."""
+        low, high = self.differences[0].interval
+        return "better" if low > 0 else "worse" if high < 0 else "not told apart"
+
+
+def mcnemar(only_a: int, only_b: int) -> float:
+    """Two-sided p of the exact test of McNemar (1947): given that they disagree, either is right with probability 1/2."""
+    n, k = only_a + only_b, min(only_a, only_b)
+    tail = sum(math.comb(n, i) for i in range(k + 1)) / 2**n
+    return min(1.0, 2 * tail)
+
+
+def paired_interval(a: Sequence[bool], b: Sequence[bool]) -> tuple[float, float]:
+    """95 % interval of the difference of two paired proportions, mean(b) - mean(a): Newcombe 1998 (Statistics in Medicine 17:2635), method 10.
+
+    Never of width 0, and right for few disagreements, where a bootstrap is not.
+    """
+    x, y, n = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool), len(a)
+    both, only_b, only_a = int((x & y).sum()), int((~x & y).sum()), int((x & ~y).sum())
+    neither = n - both - only_a - only_b
+    (low_b, high_b), (low_a, high_a) = wilson(both + only_b, n), wilson(both + only_a, n)
+    share_b, share_a = (both + only_b) / n, (both + only_a) / n
+    correlation = _phi(both, only_b, only_a, neither)
+    down, up = (
+        _spread(share_b - low_b, high_a - share_a, correlation),
+        _spread(high_b - share_b, share_a - low_a, correlation),
+    )
+    return share_b - share_a - down, share_b - share_a + up
+
+
+def _spread(one: float, other: float, correlation: float) -> float:
+    return math.sqrt(max(0.0, one**2 - 2 * correlation * one * other + other**2))
+
+
+def _phi(both: int, only_b: int, only_a: int, neither: int) -> float:
+    """The correlation of the two outcomes, with Newcombe's correction towards 0 where it is positive."""
+    product = (both + only_b) * (only_a + neither) * (both + only_a) * (only_b + neither)
+    if product == 0:
+        return 0.0
+    cross = both * neither - only_a * only_b
+    n = both + only_b + only_a + neither
+    cross = max(cross - n / 2, 0) if cross > 0 else cross
+    return cross / math.sqrt(product)
+
+
+def bootstrap_interval(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
+    """95 % percentile interval of a mean, over resampled problems; the same at every call.
+
+    Args:
+        differences: one a problem, shape (N,).
+        seed: of the resampling.
+    """
+    rng, n = np.random.default_rng(seed), len(differences)
+    means = np.empty(RESAMPLES)
+    for start in range(0, RESAMPLES, 100):
+        means[start : start + 100] = differences[rng.integers(n, size=(100, n))].mean(axis=1)
+    low, high = np.quantile(means, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
+    """Two-sided p of the permutation test of a paired mean: the sign of each problem's difference is a coin flip under equality.
+
+    Args:
+        differences: one a problem, shape (N,).
+        seed: of the flips.
+    """
+    seen, rng = abs(differences.sum()), np.random.default_rng(seed)
+    flips = rng.choice([-1.0, 1.0], size=(RESAMPLES, len(differences))) if len(differences) < 2000 else None
+    sums = (
+        flips @ differences
+        if flips is not None
+        else np.array([rng.choice([-1.0, 1.0], size=len(differences)) @ differences for _ in range(RESAMPLES)])
+    )
+    return float((1 + (np.abs(sums) >= seen - 1e-12).sum()) / (1 + RESAMPLES))
+
+
+def compare(a: Answers, b: Answers) -> Comparison:
+    """Hold two checkpoints against each other, problem by problem.
+
+    Raises:
+        ConfigError: they did not answer the same problems in the same way.
+    """
+    if problems := differ(a, b):
+        raise ConfigError(problems)
+    order = {prompt: i for i, prompt in enumerate(b.prompts)}
+    rows = [order[prompt] for prompt in a.prompts]
+    gain = _each(b.correct[rows]) - _each(a.correct)
+    if a.correct.shape[1] == b.correct.shape[1] == 1:
+        test, p = "exact McNemar", mcnemar(int((gain < 0).sum()), int((gain > 0).sum()))
+    else:
+        test, p = "paired permutation", sign_flip(gain)
+    sides = (
+        ("accuracy", a.correct, b.correct),
+        ("response length", a.length, b.length),
+        ("long share", a.long, b.long),
+    )
+    differences = tuple(_difference(what, x, y[rows]) for what, x, y in sides)
+    return Comparison(differences, p, test, int((gain < 0).sum()), int((gain > 0).sum()), len(rows))
+
+
+def _each(values: np.ndarray) -> np.ndarray:
+    """The mean of each problem's responses, shape (N,)."""
+    return values.mean(axis=1)
+
+
+def _difference(what: str, x: np.ndarray, y: np.ndarray) -> Difference:
+    """Of the means of paired values, shapes (N, S) and (N, T)."""
+    change = _each(y) - _each(x)
+    is_share = x.dtype == bool
+    if is_share and x.shape[1] == y.shape[1] == 1:
+        interval = paired_interval(x[:, 0], y[:, 0])
+    elif is_share and not change.any():  # resampling knows no other difference than 0; there may be one
+        interval = paired_interval([True] * len(change), [True] * len(change))
+    else:
+        interval = bootstrap_interval(change)
+    return Difference(what, float(x.mean()), float(y.mean()), float(change.mean()), interval)
+
+
+def differ(a: Answers, b: Answers) -> list[str]:
+    """Why two files of generations cannot be compared, a sentence each."""
+    problems = [
+        f"{a.name} was made with {key} {a.record.get(key)}, {b.name} with {b.record.get(key)}: their difference would not be one of the "
+        f"models. Evaluate both under one suite."
+        for key in SAME
+        if a.record and b.record and a.record.get(key) != b.record.get(key)
+    ]
+    for one, other in ((a, b), (b, a)):
+        if twice := len(one.prompts) - len(set(one.prompts)):
+            problems.append(
+                f"{one.name} asks {twice} problems twice, so answers cannot be paired. Use a suite without repetitions."
+            )
+        if missing := set(one.prompts) - set(other.prompts):
+            problems.append(
+                f"{len(missing)} of {len(one.prompts)} problems of {one.name} were not asked in {other.name}, for example "
+                f"{min(missing)[:60]!r}. Evaluate both under one suite."
+            )
+    return problems
+
+
+def read_answers(path: Path, decoding: str = "greedy", protocol: str = "native", suite: str = "") -> Answers:
+    """What one checkpoint answered.
+
+    Args:
+        path: a file of generations; or a checkpoint (or stage) of a run, or the --out folder of `eval/run.py`: then its evaluation with the most
+            responses.
+        decoding: of the evaluation, where a folder has several.
+        protocol: the same.
+        suite: the same; empty: the run's own problems, or the only suite of an --out folder.
+
+    Raises:
+        ConfigError: no such evaluation, or no whole file of generations.
+    """
+    if path.is_dir():
+        path = _of_folder(path, decoding, protocol, suite)
+    try:
+        table = pq.read_table(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise ConfigError(
+            [f"{path} is no whole file of generations ({str(error).splitlines()[0]}). Evaluate again."]
+        ) from error
+    missing = [name for name in COLUMNS if name not in table.column_names]
+    if missing or len(table) == 0:
+        raise ConfigError(
+            [f"{path} has no {', no '.join(missing) or 'rows'}: these are no generations of eval/run.py."]
+        )
+    record = json.loads((table.schema.metadata or {}).get(records.IN_PARQUET, b"{}"))
+    prompts, samples = table["prompt"].to_pylist(), int(record.get("samples", 1))
+    if not record:  # files of earlier versions: the responses to a problem lie next to each other
+        samples = next((i for i, prompt in enumerate(prompts) if prompt != prompts[0]), len(prompts))
+    shape = (len(prompts) // samples, samples)
+    return Answers(
+        f"{path.parent.parent.name}/{path.stem}",
+        record,
+        tuple(prompts[::samples]),
+        (np.array(table["verdict"].to_pylist()) == "correct").reshape(shape),
+        np.array(table["length"].to_pylist(), dtype=float).reshape(shape),
+        (np.array(table["kind"].to_pylist()) == "long").reshape(shape),
+    )
+
+
+def _of_folder(folder: Path, decoding: str, protocol: str, suite: str) -> Path:
+    if (folder / records.FILE).is_file():
+        run_dir, stage, step = folder, records.MODEL, 0
+    else:
+        checkpoint = resolve(folder)
+        if checkpoint is None or read_stamp(checkpoint) is None:
+            raise ConfigError(
+                [
+                    f"{folder} is neither a file of generations, nor a complete checkpoint of a run, nor an --out folder of eval/run.py."
+                ]
+            )
+        run_dir, stage, step = checkpoint.parents[1], checkpoint.parent.name, step_of(checkpoint)
+    here = [r for r in records.read(run_dir) if (r["stage"], r["step"], r["split"]) == (stage, step, "test")]
+    wanted = {
+        "decoding": decoding,
+        "protocol": protocol,
+        **({"suite": suite} if suite or stage != records.MODEL else {}),
+    }
+    found = [r for r in here if all((r.get(key) or "") == value for key, value in wanted.items())]
+    if not found:
+        known = sorted(
+            {f"{r['decoding']} under {r['protocol']}{' of ' + r['suite'] if r.get('suite') else ''}" for r in here}
+        )
+        raise ConfigError(
+            [
+                f"{folder} has no {decoding} evaluation under {protocol}{f' of suite {suite}' if suite else ''} (it has: "
+                f"{', '.join(known) or 'none'}). Make it with eval/run.py, or name another with --decoding, --protocol, --suite."
+            ]
+        )
+    return run_dir / records.COMPLETIONS / records.completions_name(max(found, key=lambda r: r["n"]))

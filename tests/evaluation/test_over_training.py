@@ -1,0 +1,167 @@
+"""A run's checkpoints evaluated after training: by several processes, killed at any moment, on what is damaged."""
+
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import ROOT, run_command
+
+from rarecot.evaluation import records
+
+STEPS = 20
+SUITE = "n: 16\ntemperatures: [0, 0.7]\nsamples: 2\n"
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run with 20 checkpoints, whose records are forgotten."""
+    folder = tmp_path_factory.mktemp("runs") / "many"
+    options = ["--max_steps", str(STEPS), "--save_steps", "1", "--eval_every", "1000", "--disable_tqdm", "true"]
+    result = run_command("python", "recipes/sft.py", "--run_dir", folder, *options)
+    assert result.returncode == 0, result.stderr
+    assert len(list((folder / "sft").glob("checkpoint-*"))) == STEPS
+    forget(folder)
+    return folder
+
+
+def forget(folder):
+    (folder / "records.jsonl").unlink()
+    shutil.rmtree(folder / "completions", ignore_errors=True)
+
+
+def copy_of(trained, tmp_path, name="copy"):
+    shutil.copytree(trained, tmp_path / name)
+    suite = tmp_path / "suite.yaml"
+    suite.write_text(SUITE)
+    return tmp_path / name, suite
+
+
+def start(run, suite):
+    command = [sys.executable, str(ROOT / "eval/run.py"), "--run", str(run), "--suite", str(suite)]
+    return subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
+
+
+def lines(run):
+    return [json.loads(line) for line in (run / "records.jsonl").read_text().splitlines()]
+
+
+def comparable(run):
+    return sorted(json.dumps({**record, "seconds": 0}) for record in lines(run))
+
+
+@pytest.mark.slow
+def test_twenty_checkpoints_survive_kills_and_are_shared(trained, tmp_path):
+    """Killed eight times, and then by two processes at once: the records of an undisturbed evaluation, each once, byte for byte."""
+    whole, suite = copy_of(trained, tmp_path, "whole")
+    output, errors = start(whole, suite).communicate(timeout=300)
+    assert len(output.splitlines()) == STEPS, errors
+    assert len(lines(whole)) == 2 * STEPS
+
+    broken, _ = copy_of(trained, tmp_path, "broken")
+    moments, seen = random.Random(0), 0
+    for _ in range(8):
+        process = start(broken, suite)
+        deadline = time.monotonic() + 120
+        wanted = seen + moments.randint(
+            1, 3
+        )  # starting up takes longer than an evaluation: killed some records later, at any point
+        while process.poll() is None and time.monotonic() < deadline:
+            found = (
+                len((broken / "records.jsonl").read_bytes().splitlines()) if (broken / "records.jsonl").is_file() else 0
+            )
+            if found >= wanted:
+                time.sleep(moments.random() * 0.05)
+                break
+            time.sleep(0.002)
+        process.kill()
+        process.communicate()
+        seen = len((broken / "records.jsonl").read_bytes().splitlines())
+    assert 8 <= seen < 2 * STEPS, "the kills came in the middle"
+    several = [start(broken, suite) for _ in range(2)]
+    results = [process.communicate(timeout=300) for process in several]
+    assert [process.returncode for process in several] == [0, 0], results
+    shared = [len(output.splitlines()) for output, _ in results]
+    assert min(shared) >= 1, f"one process did it all: {shared}"
+    assert comparable(broken) == comparable(whole)
+    for record in lines(broken):
+        name = records.completions_name(record)
+        assert (broken / "completions" / name).is_file()
+    assert not list((broken / "completions").glob("*.part")), "what a kill left half written was written anew"
+
+
+@pytest.mark.slow
+def test_a_greedy_evaluation_repeats_byte_for_byte(trained, tmp_path):
+    suite = tmp_path / "greedy.yaml"
+    suite.write_text("mixture: data_mixes/parity-tiny.yaml\nn: 16\ntemperatures: [0]\n")
+    made = []
+    for name in ("first", "second"):
+        result = run_command(
+            "python", "eval/run.py", "--model", trained / "sft", "--suite", suite, "--out", tmp_path / name
+        )
+        assert result.returncode == 0, result.stderr
+        [record] = lines(tmp_path / name)
+        assert {**record, "seconds": 0} == {**json.loads(result.stdout), "seconds": 0}
+        made.append({**record, "seconds": 0})
+    assert made[0] == made[1]
+    again = run_command(
+        "python", "eval/run.py", "--model", trained / "sft", "--suite", suite, "--out", tmp_path / "first"
+    )
+    assert len(lines(tmp_path / "first")) == 1, "what is known is not made again"
+    assert json.loads(again.stdout) == lines(tmp_path / "first")[0]
+    other = run_command(
+        "python",
+        "eval/run.py",
+        "--model",
+        trained / "sft" / "checkpoint-1",
+        "--suite",
+        suite,
+        "--out",
+        tmp_path / "first",
+    )
+    assert other.returncode == 2
+    assert "holds records of" in other.stderr
+
+
+@pytest.mark.slow
+def test_damaged_checkpoints_are_refused_or_left_out(trained, tmp_path):
+    run, suite = copy_of(trained, tmp_path)
+    (run / "sft" / "checkpoint-3" / "rarecot.json").unlink()
+    result = run_command(
+        "python", "eval/run.py", "--model", run / "sft" / "checkpoint-3", "--suite", "eval/suites/parity-tiny.yaml"
+    )
+    assert result.returncode == 2
+    assert "was not saved to its end" in result.stderr
+    weights = run / "sft" / "checkpoint-5" / "model.safetensors"
+    data = weights.read_bytes()
+    weights.write_bytes(data[: len(data) // 2])
+    result = run_command("python", "eval/run.py", "--run", run, "--suite", suite)
+    assert result.returncode == 2
+    assert "checkpoint-5" in result.stderr
+    assert "ends too early" in result.stderr
+    assert "checkpoint-3 is left out" in result.stderr
+    assert not (run / "records.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--protocol", "meta-8shot"], "says how to ask gsm8k, math, not parity"),
+        (["--protocol", "metta-8shot"], "did you mean 'meta-8shot'"),
+        (["--n", "-1"], "n must be 0"),
+    ],
+)
+def test_bad_requests_are_refused(tmp_path, words, said):
+    model = tmp_path / "model"
+    model.mkdir()
+    for name, text in (("config.json", '{"max_position_embeddings": 64}'), ("tokenizer.json", '{"model": {}}')):
+        (model / name).write_text(text)
+    result = run_command("python", "eval/run.py", "--model", model, "--suite", "eval/suites/parity-tiny.yaml", *words)
+    assert result.returncode == 2
+    assert said in result.stderr
