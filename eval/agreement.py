@@ -1,0 +1,35 @@
+"""Our numbers against another harness's, example by example: each disagreement, and what either side read.
+
+    python eval/agreement.py evaluations/mine/completions/FILE.parquet details_gsm8k.parquet --reading lenient
+
+The other file is lighteval's details (`--save-details`) or the samples of lm-evaluation-harness (`--log_samples`).
+"""
+
+import argparse
+from pathlib import Path
+
+from rarecot.errors import ConfigError, exit_with
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ours", type=Path, help="a file of generations of eval/run.py, one response a problem")
+    parser.add_argument(
+        "theirs", type=Path, help="details of lighteval (.parquet) or samples of lm-evaluation-harness (.jsonl)"
+    )
+    parser.add_argument(
+        "--reading", choices=("strict", "lenient"), default="lenient", help="which of our protocol's two"
+    )
+    parser.add_argument("--task", default="gsm8k", help="whose protocol it is")
+    parser.add_argument("--show", type=int, default=20, help="disagreements that are written out")
+    args = parser.parse_args()
+    if missing := [f"there is no {path}." for path in (args.ours, args.theirs) if not path.is_file()]:
+        raise ConfigError(missing)
+
+    from rarecot.evaluation.agreement import agreement, in_words
+
+    print(in_words(agreement(args.ours, args.theirs, args.reading, args.task), args.show))
+
+
+if __name__ == "__main__":
+    exit_with(main)

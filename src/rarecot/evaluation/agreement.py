@@ -1,0 +1,214 @@
+"""Our evaluation against another harness's, example by example.
+
+Two harnesses may differ in what the model wrote (prompt, stop, arithmetic) or in what they read in it. Each disagreement says which; where
+both wrote the same, the text and both readings are there to see who is right.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow
+import pyarrow.parquet as pq
+
+from rarecot.errors import ConfigError
+from rarecot.evaluation.protocols import protocol_named
+from rarecot.evaluation.records import IN_PARQUET
+from rarecot.parsing import parse
+from rarecot.verify import verify_all
+
+Reading = Literal["strict", "lenient"]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One example as a harness sees it.
+
+    Args:
+        problem: its text.
+        response: what the model wrote.
+        right: whether the answer was found right.
+        read: what was taken for the answer; None: not known.
+    """
+
+    problem: str
+    response: str
+    right: bool
+    read: str | None
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """An example on which two harnesses differ.
+
+    Args:
+        gold: the gold answer.
+        ours: our example.
+        theirs: theirs.
+        same_text: whether the model wrote the same in both.
+        ours_on_theirs: whether we find their response right.
+    """
+
+    gold: str
+    ours: Judged
+    theirs: Judged
+    same_text: bool
+    ours_on_theirs: bool
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """What came of holding two harnesses against each other.
+
+    Args:
+        examples: in both.
+        same_text: in how many the model wrote the same.
+        same_answer: of those whose text is the same and whose other reading is known, in how many both read the same answer.
+        answers_known: how many those are.
+        ours: found right by us.
+        theirs: found right by them.
+        ours_on_theirs: found right by us in what the model wrote for them.
+        disagreements: each of them.
+    """
+
+    examples: int
+    same_text: int
+    same_answer: int
+    answers_known: int
+    ours: int
+    theirs: int
+    ours_on_theirs: int
+    disagreements: tuple[Disagreement, ...]
+
+
+def agreement(ours: Path, theirs: Path, reading: Reading, task: str = "gsm8k") -> Agreement:
+    """Hold a file of our generations against another harness's details.
+
+    Args:
+        ours: Parquet that `eval/run.py --out` wrote.
+        theirs: lighteval's details (Parquet), or samples of lm-evaluation-harness (JSONL).
+        reading: which of our protocol's two.
+        task: whose protocol it is.
+
+    Raises:
+        ConfigError: a file that is neither, more than one response a problem, or no problem in common.
+    """
+    mine, golds, style = _ours(ours, reading, task)
+    others = _lighteval(theirs) if theirs.suffix == ".parquet" else _lm_eval(theirs)
+    by_problem = {_key(judged.problem): judged for judged in others}
+    pairs = [
+        (m, by_problem[_key(m.problem)], gold)
+        for m, gold in zip(mine, golds, strict=True)
+        if _key(m.problem) in by_problem
+    ]
+    if not pairs:
+        raise ConfigError([f"{ours} and {theirs} have no problem in common. Evaluate both on the same problems."])
+    verdicts = verify_all([gold for *_, gold in pairs], [t.response for _, t, _ in pairs], [style] * len(pairs))
+    on_theirs = [verdict == "correct" for verdict in verdicts]
+    same = [m.response.strip() == t.response.strip() for m, t, _ in pairs]
+    known = [(m, t) for (m, t, _), equal in zip(pairs, same, strict=True) if equal and t.read is not None]
+    return Agreement(
+        examples=len(pairs),
+        same_text=sum(same),
+        same_answer=sum(_number(m.read) == _number(t.read) for m, t in known),
+        answers_known=len(known),
+        ours=sum(m.right for m, *_ in pairs),
+        theirs=sum(t.right for _, t, _ in pairs),
+        ours_on_theirs=sum(on_theirs),
+        disagreements=tuple(
+            Disagreement(gold, m, t, equal, found)
+            for (m, t, gold), equal, found in zip(pairs, same, on_theirs, strict=True)
+            if m.right != t.right
+        ),
+    )
+
+
+def _ours(path: Path, reading: Reading, task: str) -> tuple[list[Judged], list[str], str]:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise ConfigError(
+            [f"{path} is no file of generations of eval/run.py ({str(error).splitlines()[0]})."]
+        ) from error
+    record = json.loads((table.schema.metadata or {}).get(IN_PARQUET, b"{}"))
+    if record.get("samples") != 1:
+        raise ConfigError(
+            [f"{path} must be generations of eval/run.py with one response a problem, such as its greedy ones."]
+        )
+    protocol = protocol_named(record["protocol"], task)
+    style = getattr(protocol, reading)
+    if not style:
+        raise ConfigError(
+            [f"protocol {protocol.name} names no {reading} style of its own, so there is nothing to compare."]
+        )
+    column = "verdict" if reading == "strict" else "verdict_lenient"
+    rows = table.select(["prompt", "text", "gold", column]).to_pylist()
+    mine = [Judged(r["prompt"], r["text"], r[column] == "correct", parse(r["text"], style).answer) for r in rows]
+    return mine, [r["gold"] for r in rows], style
+
+
+def _lighteval(path: Path) -> list[Judged]:
+    rows = pq.read_table(path).to_pylist()
+    if not rows or not {"doc", "metric", "model_response"} <= set(rows[0]):
+        raise ConfigError([f"{path} is no details file of lighteval: it lacks doc, metric or model_response."])
+    found = []
+    for row in rows:
+        read = (row["doc"].get("specific") or {}).get("extracted_predictions") or [None]
+        problem = row["doc"]["query"].removeprefix("Question: ").removesuffix("\nAnswer:")
+        right = bool(next(iter(row["metric"].values())))
+        found.append(Judged(problem, row["model_response"]["text"][0], right, read[0]))
+    return found
+
+
+def _lm_eval(path: Path) -> list[Judged]:
+    try:
+        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise ConfigError([f"{path} is no samples file of lm-evaluation-harness ({error})."]) from error
+    return [
+        Judged(row["doc"]["question"], row["resps"][0][0], bool(row["exact_match"]), row["filtered_resps"][0])
+        for row in rows
+        if row.get("filter") != "strict-match" or len({r.get("filter") for r in rows}) == 1
+    ]
+
+
+def _key(problem: str) -> str:
+    return " ".join(problem.split())
+
+
+def _number(answer: Any) -> str | None:
+    """An answer as a number is compared: without currency, separators and a point or zeros at its end; None where there is none."""
+    text = re.sub(r"[$,\s%]", "", str(answer)) if answer is not None else ""
+    text = re.sub(r"\.0*$", "", text)
+    return text or None
+
+
+def in_words(found: Agreement, shown: int = 20, tail: int = 160) -> str:
+    """For a terminal: the counts, then each disagreement with both readings.
+
+    Args:
+        found: what came out.
+        shown: disagreements that are written out.
+        tail: characters of a response's end.
+    """
+    lines = [
+        f"{found.examples} examples; right by us {found.ours}, by them {found.theirs}, and what they generated, by us: {found.ours_on_theirs}",
+        f"the model wrote the same in {found.same_text}; of these both read the same answer in {found.same_answer} of {found.answers_known}",
+        f"{len(found.disagreements)} disagreements",
+    ]
+    for case in found.disagreements[:shown]:
+        lines += _case(case, tail)
+    return "\n".join(lines)
+
+
+def _case(case: Disagreement, tail: int) -> Sequence[str]:
+    def said(who: str, judged: Judged) -> str:
+        verdict = "right" if judged.right else "wrong"
+        return f"  {who} {verdict}, read {judged.read!r}: …{judged.response[-tail:]!r}"
+
+    why = "the same text, read otherwise" if case.same_text else "other texts"
+    head = f"- {case.ours.problem[:70]!r}, gold {case.gold!r}: {why}; their text is {'right' if case.ours_on_theirs else 'wrong'} by us"
+    return [head, said("ours  ", case.ours), said("theirs", case.theirs)]
