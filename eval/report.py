@@ -10,6 +10,8 @@ from pathlib import Path
 
 from rarecot.errors import ConfigError, exit_with
 
+PAGE = "generations.html"
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -34,12 +36,20 @@ def main() -> None:
 
 def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
     """Write the report over runs; its table, and its overview."""
-    from rarecot.report import figures, html
+    from rarecot.report import figures, generations, html
     from rarecot.report.data import read_run
 
     runs = [read_run(folder) for folder in folders]
     pictures = figures.save_all(runs, out / "figures")
-    html.write(runs, pictures, out / "report.html")
+    files = generations.kept(folders)
+    if files:
+        title = (
+            f"generations of {folders[0].resolve().name}"
+            if len(folders) == 1
+            else f"generations of {len(folders)} runs"
+        )
+        generations.write(files, out / PAGE, title, limit=100)
+    html.write(runs, pictures, out / "report.html", PAGE if files else "")
     return html.text_table(runs), [pictures["overview"]]
 
 

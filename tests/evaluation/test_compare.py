@@ -148,7 +148,7 @@ def test_a_checkpoint_is_read_by_its_records(tmp_path):
         assert found.record["protocol"] == "native"
     assert not read_answers(folder, protocol="other").correct.any()
     with pytest.raises(
-        ConfigError, match="no sampled evaluation under native .it has: greedy under native, greedy under other"
+        ConfigError, match=r"no sampled evaluation under native .it has: greedy under native, greedy under other"
     ):
         read_answers(folder, decoding="sampled")
 

@@ -479,3 +479,22 @@ def test_20_000_responses_are_filtered_at_once(visit, tmp_path):
     assert view.locator("article").count() == 50
     assert max(took.values()) < 1000
     assert view.problems() == []
+
+
+def test_no_text_runs_in_a_report(visit, tmp_path):
+    """The report shows generations, too: the first few, in its own table."""
+    from made_runs import make_run
+
+    from rarecot.report import figures, html
+
+    run = make_run(tmp_path / "a", text=f"{ATTACK}{IMAGE}")
+    page = tmp_path / "report.html"
+    html.write([run], figures.save_all([run], tmp_path / "figures"), page, "generations.html")
+    opened = visit(page)
+    opened.page.wait_for_timeout(300)
+    assert ATTACK in opened.inner_text("body")
+    assert opened.evaluate("window.__pwned") is None
+    assert (opened.dialogs, opened.said) == ([], [])
+    assert {url.split("#")[0] for url in opened.asked if not url.startswith("data:")} == {opened.address}
+    assert opened.evaluate("document.querySelectorAll('script').length") == 0
+    assert opened.get_attribute("a", "href") == "generations.html"

@@ -1,57 +1,12 @@
 """Reports from run directories made by hand, with what real runs seldom have."""
 
-import json
-
 import pytest
-import yaml
+from made_runs import make_run
 
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
-from rarecot.evaluation.harness import save_responses
-from rarecot.evaluation.metrics import summarise
-from rarecot.mixtures.build import build
-from rarecot.mixtures.spec import MixtureSpec
 from rarecot.report import figures, html
 from rarecot.report.data import conditions, read_run
-from rarecot.tasks import Parity
-from rarecot.types import Completion, Response
-
-
-def make_run(folder, p_cot=0.25, seed=0, stages=("sft", "grpo"), text="01"):
-    """A run whose n-th evaluation has n long responses out of eight."""
-    folder.mkdir(parents=True)
-    spec = MixtureSpec(task=Parity(d=6), p_cot=p_cot, n=16, n_rl=8, n_test=8, seed=seed)
-    (folder / "manifest.json").write_text(json.dumps(build(spec).manifest))
-    (folder / "config.yaml").write_text(yaml.safe_dump({stage: {} for stage in stages}))
-    for stage in stages:
-        for step in range(4):
-            for split, decoding in (("test", "greedy"), ("test", "sampled"), ("rollouts", "sampled")):
-                if split == "rollouts" and stage == "sft":
-                    continue
-                responses = [
-                    Response(str(i), Completion([3] * n + [2], text, "stop"), kind, "correct" if i % 2 else "wrong")
-                    for i, (n, kind) in enumerate([(6, "long")] * (step + 1) + [(1, "short")] * (7 - step))
-                ]
-                record = {
-                    "stage": stage,
-                    "step": step,
-                    "sequences_seen": 100 * step,
-                    "tokens_seen": 0,
-                    "split": split,
-                    "seed": seed,
-                    "decoding": decoding,
-                    "temperature": float(decoding == "sampled"),
-                    "protocol": "native",
-                    "samples": 1,
-                    "max_new_tokens": 7,
-                    "sampling_seed": step,
-                    **summarise(responses),
-                }
-                records.append(folder, record)
-                if split == "test":
-                    path = folder / records.COMPLETIONS / records.completions_name(record)
-                    save_responses(path, responses, ["010101="] * 8)
-    return read_run(folder)
 
 
 def report(runs, tmp_path):
@@ -144,3 +99,24 @@ def test_what_is_no_run_is_refused(tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(ConfigError, match="no records"):
         read_run(tmp_path)
+
+
+def test_other_protocols_and_problems_stand_beside_the_curves(tmp_path):
+    run = make_run(tmp_path / "a")
+    before = [html.table([run]), [run.series(stage, "greedy") for stage in ("sft", "grpo")]]
+    last = run.series("grpo", "greedy")[-1]
+    some = {"accuracy_lenient": 0.75, "accuracy_lenient_ci": [0.5, 0.9], "pass_at": {"1": 0.5, "4": 0.9}}
+    some |= {"pass_at_ci": {"1": [0.4, 0.6], "4": [0.8, 0.95]}, "maj_at": {"4": 0.6}, "maj_at_ci": {"4": [0.5, 0.7]}}
+    run.records.append({**last, "protocol": "meta-8shot", "suite": "gsm8k", "accuracy": 0.9, "n": 4000})
+    run.records.append({**last, "step": 2, "protocol": "meta-8shot", "suite": "gsm8k", "accuracy": 0.8, "n": 4000})
+    run.records.append({**last, "protocol": "meta-8shot", "decoding": "sampled", "samples": 4, "n": 32, **some})
+    greedy, several = html.evaluations_table([run])
+    assert greedy["accuracy"].startswith("90.0%"), "of the last checkpoint that has it"
+    assert (greedy["asked"], greedy["protocol"]) == ("4000 of gsm8k", "meta-8shot")
+    assert several["lenient"] == "75.0% [50.0%, 90.0%]"
+    assert several["repeated"] == "pass@4 90.0% [80.0%, 95.0%], maj@4 60.0% [50.0%, 70.0%]"
+    assert "avg@4" in several["decoding"]
+    assert "meta-8shot" in html.text_table([run])
+    assert [html.table([run]), [run.series(stage, "greedy") for stage in ("sft", "grpo")]] == before
+    _, page = report([run], tmp_path)
+    assert "Other protocols" in page

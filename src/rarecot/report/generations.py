@@ -139,14 +139,23 @@ def find(run_dir: Path) -> list[Path]:
     Raises:
         ConfigError: it has none.
     """
-    names = [records.completions_name(r) for r in records.read(run_dir) if r["split"] == "test"]
-    found = [path for name in dict.fromkeys(names) if (path := run_dir / COMPLETIONS / name).is_file()]
+    names, found = _named(run_dir), kept([run_dir])
     if not found:
         why = f"none of its {len(names)} records has its file in {COMPLETIONS}/" if names else "it has no records"
         raise ConfigError(
             [f"{run_dir} has no generations to show: {why}. Evaluate it first: eval/run.py --run {run_dir}."]
         )
     return found
+
+
+def kept(run_dirs: Sequence[Path]) -> list[Path]:
+    """The same of several, as far as there are any."""
+    found = [run_dir / COMPLETIONS / name for run_dir in run_dirs for name in _named(run_dir)]
+    return [path for path in found if path.is_file()]
+
+
+def _named(run_dir: Path) -> list[str]:
+    return list(dict.fromkeys(records.completions_name(r) for r in records.read(run_dir) if r["split"] == "test"))
 
 
 def spaced(number: int) -> str:

@@ -9,8 +9,17 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.forecast.overlay import misses
-from rarecot.report.data import RL_STAGES, Record, RunData, guess_rate
-from rarecot.report.rl import bought, expectation
+from rarecot.report.data import RunData, guess_rate
+from rarecot.report.rl import expectation
+from rarecot.report.tables import (
+    COLUMNS,
+    EVALUATION_COLUMNS,
+    LEDGER_COLUMNS,
+    aligned,
+    evaluations_table,
+    ledger_table,
+    table,
+)
 
 CAPTIONS = {
     "overview": "The whole story. The paper's account of it: below p_cot = 1/3, next-token prediction leaves greedy "
@@ -38,31 +47,16 @@ CAPTIONS_IN_WORDS = {
     "rounds": "The long share of RL's own rollouts, and the constant factor on its odds that fits them best.",
 }
 
-LEDGER_COLUMNS = (
-    ("run", "run"),
-    ("decoding", "decoding"),
-    ("total", "change of accuracy (points)"),
-    ("mix", "more long responses"),
-    ("long", "better long ones"),
-    ("short", "better short ones"),
-    ("tokens", "right answers per 1 000 tokens"),
-)
 
-COLUMNS = (
-    ("run", "run"),
-    ("stage", "after"),
-    ("sequences", "sequences"),
-    ("greedy", "greedy accuracy"),
-    ("median", "median length"),
-    ("long_share", "long share, sampled"),
-    ("accuracy_long", "accuracy given long"),
-    ("accuracy_short", "accuracy given short"),
-    ("truncated", "truncated"),
-)
+def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path, generations: str = "") -> None:
+    """Write the page; images are embedded, model text is escaped.
 
-
-def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None:
-    """Write the page; images are embedded, model text is escaped."""
+    Args:
+        runs: what it is about.
+        figures: name → picture.
+        path: of the page.
+        generations: address of the page to browse them, seen from this one; empty: there is none.
+    """
     environment = Environment(loader=PackageLoader("rarecot.report", ""), autoescape=select_autoescape(default=True))
     words = {**CAPTIONS, **({} if guess_rate(runs) is not None else CAPTIONS_IN_WORDS)}
     images = {name: base64.b64encode(file.read_bytes()).decode() for name, file in figures.items()}
@@ -72,6 +66,9 @@ def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None
         rows=table(runs),
         ledger_columns=LEDGER_COLUMNS,
         ledger=ledger_table(runs),
+        evaluation_columns=EVALUATION_COLUMNS,
+        evaluations=evaluations_table(runs),
+        generations=generations,
         alarms=alarms(runs),
         expectations=expectations(runs),
         images=images,
@@ -88,45 +85,6 @@ def write(runs: Sequence[RunData], figures: dict[str, Path], path: Path) -> None
         ],
     )
     path.write_text(page)
-
-
-def table(runs: Sequence[RunData]) -> list[dict[str, str]]:
-    """One row a run and stage, from the last evaluations, with 95 % intervals."""
-    rows = []
-    for run in runs:
-        for stage in ("sft", *RL_STAGES):
-            greedy, sampled = run.last(stage, "greedy"), run.last(stage, "sampled")
-            if greedy is None:
-                continue
-            sampled = sampled or {}
-            rows.append(
-                {
-                    "run": run.label,
-                    "stage": STAGE_NAMES[stage],
-                    "sequences": f"{greedy['sequences_seen']:,}".replace(",", " "),
-                    "greedy": percent(greedy, "accuracy"),
-                    "median": f"{greedy['length_median']:g}",
-                    "long_share": percent(sampled, "long_share"),
-                    "accuracy_long": percent(sampled, "accuracy_long"),
-                    "accuracy_short": percent(sampled, "accuracy_short"),
-                    "truncated": percent(sampled, "truncated_share"),
-                }
-            )
-    return rows
-
-
-def ledger_table(runs: Sequence[RunData]) -> list[dict[str, str]]:
-    """What RL bought: one row a run and decoding, with 95 % intervals."""
-    return [
-        {
-            "run": run.label,
-            "decoding": entry.decoding,
-            **{part: getattr(entry, part).points() for part in ("total", "mix", "long", "short")},
-            "tokens": " → ".join(f"{value:.1f}" for value in entry.per_1000_tokens),
-        }
-        for run in runs
-        for entry in bought(run)
-    ]
 
 
 def alarms(runs: Sequence[RunData]) -> list[str]:
@@ -152,28 +110,9 @@ def text_table(runs: Sequence[RunData]) -> str:
     parts = [aligned(COLUMNS, table(runs))]
     if rows := ledger_table(runs):
         parts.append(aligned(LEDGER_COLUMNS, rows))
+    if rows := evaluations_table(runs):
+        parts.append(aligned(EVALUATION_COLUMNS, rows))
     return "\n\n".join([*parts, *expectations(runs), *(f"ALARM {text}" for text in alarms(runs))])
-
-
-def aligned(columns: Sequence[tuple[str, str]], rows: Sequence[dict[str, str]]) -> str:
-    """Rows under their headings, for a terminal.
-
-    Args:
-        columns: (key, heading) of each column.
-        rows: key → text.
-    """
-    lines = [dict(columns), *rows]
-    widths = {key: max(len(line[key]) for line in lines) for key, _ in columns}
-    return "\n".join("  ".join(line[key].ljust(widths[key]) for key, _ in columns).rstrip() for line in lines)
-
-
-def percent(record: Record, field: str) -> str:
-    """A share with its 95 % interval; a dash where it is undefined."""
-    value = record.get(field)
-    if value is None:
-        return "–"
-    interval = record.get(f"{field}_ci")
-    return f"{value:.1%}" + (f" [{interval[0]:.1%}, {interval[1]:.1%}]" if interval else "")
 
 
 def _examples(run: RunData) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import Record
-from rarecot.report.html import aligned, percent
 from rarecot.report.sweep.data import SweepData, SweepRun, conditions, text, varying
 from rarecot.report.sweep.panels import ALWAYS
+from rarecot.report.tables import aligned, percent
 
 MEASURES = (
     ("stage", "after"),
