@@ -1,13 +1,15 @@
-"""Models by hub id: fetched into the hub's own cache, refused with a remedy when they cannot be had."""
+"""Models by hub id: fetched into the hub's own cache, refused with a remedy when they cannot be had; and checkpoints pushed."""
 
 import re
 from functools import cache
 from pathlib import Path
 
-from rarecot.errors import ConfigError
+from rarecot.errors import ConfigError, RunError
 
 SMALL = ["*.json", "*.jinja", "*.model", "*.txt"]  # configuration and tokenizer
 WEIGHTS = ["*.safetensors"]  # never pickles
+# What only a training that goes on needs.
+NOT_PUSHED = ["optimizer*", "scheduler*", "rng_state*", "scaler*", "trainer_state.json", "training_args.bin", "*.part"]
 
 
 def is_hub_id(name: str) -> bool:
@@ -55,3 +57,71 @@ def model_snapshot(name: str, revision: str | None = None, weights: bool = False
     if not (folder / "config.json").is_file():
         raise ConfigError([f"{name} holds no config.json: it is no transformers model."])
     return folder
+
+
+def push_problems(repo_id: str, needs_token: bool = True) -> list[str]:
+    """Why nothing can be pushed to a repository, as far as can be said without the network, a sentence each.
+
+    Args:
+        repo_id: of the repository on the hub.
+        needs_token: it is meant to be pushed now.
+    """
+    from huggingface_hub import get_token
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    problems = []
+    try:
+        validate_repo_id(repo_id)
+        fault = "" if "/" in repo_id else "it does not say whose it is"
+    except HFValidationError as error:
+        fault = str(error).rstrip(".")
+    if fault:
+        problems.append(f"{repo_id!r} is no repository's id: {fault}. Give one like `organisation/name`.")
+    if needs_token and get_token() is None:
+        problems.append("there is no token of the hub on this machine. Make one with `hf auth login`, or set HF_TOKEN.")
+    return problems
+
+
+def pushed_files(folder: Path) -> list[Path]:
+    """The files of a checkpoint that are for others: the model, its tokenizer, its stamp and card. No pickles, and nothing that only a
+    resumed training needs."""
+    from huggingface_hub.utils import filter_repo_objects
+
+    names = sorted(path.name for path in folder.iterdir() if path.is_file())
+    patterns = [*SMALL, *WEIGHTS, "README.md"]
+    return [folder / name for name in filter_repo_objects(names, allow_patterns=patterns, ignore_patterns=NOT_PUSHED)]
+
+
+def push(folder: Path, repo_id: str, message: str, private: bool = False) -> str:
+    """Upload a checkpoint; returns its address.
+
+    Args:
+        folder: the checkpoint's.
+        repo_id: of the repository on the hub, made if there is none.
+        message: of the commit.
+        private: nobody else may see it.
+
+    Raises:
+        ConfigError: no such id is possible, or there is no token.
+        RunError: the hub refuses, cannot be reached, or shows everybody what was to be private.
+    """
+    if problems := push_problems(repo_id):
+        raise ConfigError(problems)
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HTTPError  # of the library that the hub's client talks through
+
+    names = [path.name for path in pushed_files(folder)]
+    try:
+        api = HfApi()
+        address = api.create_repo(repo_id, private=private or None, exist_ok=True)
+        is_open = private and not api.model_info(repo_id).private  # one that was there keeps its visibility
+        if not is_open:
+            api.upload_folder(repo_id=repo_id, folder_path=folder, allow_patterns=names, commit_message=message)
+    except (HTTPError, OSError, ValueError, RuntimeError) as error:  # what an upload raises, by way of either protocol
+        raise RunError(f"{folder} was not pushed to {repo_id}: {' '.join(str(error).split())}") from error
+    if is_open:
+        raise RunError(
+            f"{repo_id} is there already and public, so nothing was pushed. Make it private on the hub first."
+        )
+    return str(address)

@@ -7,7 +7,7 @@ from typing import Any
 
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
-from rarecot.evaluation import records
+from rarecot.evaluation import card, records
 from rarecot.evaluation.claims import Claims
 from rarecot.evaluation.harness import Harness, Reader
 from rarecot.evaluation.questions import Questions, same_questions
@@ -90,6 +90,7 @@ def evaluate_run(
                 harness.reader, prompt = _reader(folder, stamp, questions)
                 sampler, _ = samplers.open(folder, prompt + harness.suite.max_new_tokens)
                 made = harness.measure(sampler, stamp["progress"])
+                card.write(run_dir, folder)
             yield folder, made
 
 

@@ -21,6 +21,7 @@ from rarecot.training.arguments import ARGUMENTS, RunArguments
 from rarecot.training.checks import check
 from rarecot.training.options import trainer_options
 
+_PUSH = "eval/card.py --push (the card then has the numbers)"
 # Ours to set: where a stage's checkpoints go follows from run_dir.
 _RESERVED = {
     "output_dir": "run_dir (checkpoints go to RUN_DIR/STAGE)",
@@ -32,6 +33,9 @@ _RESERVED = {
     "chat_template_kwargs": "template (plain or chat); what varies in a chat template is held still",
     "load_in_4bit": "dtype bfloat16 with use_peft (quantised bases are not supported)",
     "load_in_8bit": "dtype bfloat16 with use_peft (quantised bases are not supported)",
+    **dict.fromkeys(
+        ("push_to_hub", "hub_model_id", "hub_strategy", "hub_token", "hub_always_push", "hub_revision"), _PUSH
+    ),
 }
 
 

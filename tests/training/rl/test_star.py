@@ -78,6 +78,9 @@ def test_rounds_keep_what_is_rewarded_and_train_on_it(asked):
     assert stamps[-1]["progress"]["tokens_seen"] > stamps[0]["progress"]["tokens_seen"] > 0
     assert [r["round"] for r in made if r["split"] == "test" and r["decoding"] == "greedy"] == [0, 1, 2]
     assert run.is_complete
+    assert all("greedy | 16 |" in (folder / "README.md").read_text() for folder in folders), (
+        "a round is measured after it"
+    )
     assert not list(run.stage_dir.glob("round-*/checkpoint-*")), "what a round needed while it trained is gone"
     assert not list(run.stage_dir.rglob("optimizer*"))
 

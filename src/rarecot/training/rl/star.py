@@ -95,9 +95,7 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
         is_over = at.round == arguments.rounds
         if run.is_main and (is_over or at.round % arguments.eval_every == 0):
             _evaluate(last if is_over else during, sampler, at.progress(arguments.prompts_per_round))
-            if (
-                at.round
-            ):  # a round is measured after its end, when its card was already written; before the first it is not ours
+            if at.round:  # measured after its end, when its card was already written; before the first it is not ours
                 card.write(run.dir, at.folder)
         if is_over:
             if run.is_main:
