@@ -5,7 +5,7 @@
     python eval/run.py --model MODEL --suite eval/suites/gsm8k.yaml --protocol meta-8shot --out evaluations/mine
 
 A run's checkpoints that `records.jsonl` already knows under the same suite are skipped, so it can be stopped and started again; several
-processes may share the work (start the command several times, or `torchrun --nproc_per_node 2 eval/run.py …`). One model's records are
+processes may share the work (start the command several times, or `torchrun --nproc_per_node 2 -- eval/run.py …`). One model's records are
 printed as JSON lines, and kept with its generations in --out.
 """
 
