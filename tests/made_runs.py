@@ -5,7 +5,7 @@ import json
 import yaml
 
 from rarecot.evaluation import records
-from rarecot.evaluation.harness import save_responses
+from rarecot.evaluation.generations import save_responses
 from rarecot.evaluation.metrics import summarise
 from rarecot.mixtures.build import build
 from rarecot.mixtures.spec import MixtureSpec

@@ -6,7 +6,8 @@ import pytest
 
 from rarecot.errors import ConfigError
 from rarecot.evaluation.agreement import agreement, in_words
-from rarecot.evaluation.harness import respond_all, save_responses
+from rarecot.evaluation.generations import save_responses
+from rarecot.evaluation.harness import respond_all
 from rarecot.evaluation.protocols import protocol_named
 from rarecot.types import Completion
 
@@ -76,8 +77,14 @@ def test_what_is_no_such_file_is_refused(ours, tmp_path):
     pq.write_table(pa.table({"x": [1]}), other)
     with pytest.raises(ConfigError, match="no details file"):
         agreement(ours, other, "strict")
-    with pytest.raises(ConfigError, match="one response a problem"):
+    with pytest.raises(ConfigError, match="lacks the columns problem_id"):
         agreement(other, ours, "strict")
+    several = tmp_path / "several.parquet"
+    save_responses(
+        several, respond_all(["a"], [Completion([2], "", "stop")], ["7"], ["hashes"]), ["A?"], {"samples": 2}
+    )
+    with pytest.raises(ConfigError, match="one response a problem"):
+        agreement(several, ours, "strict")
     half = tmp_path / "samples.jsonl"
     half.write_text('{"doc": ')
     with pytest.raises(ConfigError, match="no samples file"):

@@ -17,7 +17,7 @@ from rarecot.evaluation.compare import (
     read_answers,
     sign_flip,
 )
-from rarecot.evaluation.harness import save_responses
+from rarecot.evaluation.generations import save_responses
 from rarecot.types import Completion, Response
 
 
@@ -156,11 +156,11 @@ def test_a_checkpoint_is_read_by_its_records(tmp_path):
 def test_files_that_are_no_generations_are_refused(tmp_path):
     half = tmp_path / "half.parquet"
     half.write_bytes(b"PAR1 and no more")
-    with pytest.raises(ConfigError, match="no whole file"):
+    with pytest.raises(ConfigError, match="not a whole Parquet file"):
         read_answers(half)
     other = tmp_path / "other.parquet"
     pq.write_table(pa.table({"text": ["x"]}), other)
-    with pytest.raises(ConfigError, match="no problem_id"):
+    with pytest.raises(ConfigError, match="lacks the columns problem_id"):
         read_answers(other)
     with pytest.raises(ConfigError, match="neither a file"):
         read_answers(tmp_path)

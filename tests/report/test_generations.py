@@ -13,7 +13,7 @@ from generation_pages import ATTACK, HOSTILE, old, record, row, save
 
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
-from rarecot.evaluation.harness import save_responses
+from rarecot.evaluation.generations import save_responses
 from rarecot.report import generations
 from rarecot.types import Completion, Response
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import pyarrow
 import pyarrow.parquet as pq
 
 from rarecot.errors import ConfigError
+from rarecot.evaluation.generations import read
 from rarecot.evaluation.protocols import protocol_named
-from rarecot.evaluation.records import IN_PARQUET
 from rarecot.parsing import parse
 from rarecot.verify import verify_all
 
@@ -127,13 +126,8 @@ def agreement(ours: Path, theirs: Path, reading: Reading, task: str = "gsm8k") -
 
 
 def _ours(path: Path, reading: Reading, task: str) -> tuple[list[Judged], list[str], str]:
-    try:
-        table = pq.read_table(path)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise ConfigError(
-            [f"{path} is no file of generations of eval/run.py ({str(error).splitlines()[0]})."]
-        ) from error
-    record = json.loads((table.schema.metadata or {}).get(IN_PARQUET, b"{}"))
+    kept = read(path)
+    record, table = kept.record, kept.table
     if record.get("samples") != 1:
         raise ConfigError(
             [f"{path} must be generations of eval/run.py with one response a problem, such as its greedy ones."]

@@ -1,6 +1,5 @@
 """Is one checkpoint better than another? The same problems, answered by both."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow
-import pyarrow.parquet as pq
 
 from rarecot.checkpoints import read_stamp, resolve, step_of
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
+from rarecot.evaluation.generations import read
 from rarecot.evaluation.metrics import wilson
 
 RESAMPLES = 10_000  # of the bootstrap
-COLUMNS = ("problem_id", "prompt", "verdict", "length", "kind")
 # Of an evaluation: what must be the same on both sides for their difference to be one of the models.
 SAME = ("protocol", "protocol_sha256", "suite", "problems_sha256", "split", "decoding", "temperature", "max_new_tokens")
 
@@ -239,29 +236,21 @@ def read_answers(path: Path, decoding: str = "greedy", protocol: str = "native",
     """
     if path.is_dir():
         path = _of_folder(path, decoding, protocol, suite)
-    try:
-        table = pq.read_table(path)
-    except (OSError, pyarrow.ArrowInvalid) as error:
-        raise ConfigError(
-            [f"{path} is no whole file of generations ({str(error).splitlines()[0]}). Evaluate again."]
-        ) from error
-    missing = [name for name in COLUMNS if name not in table.column_names]
-    if missing or len(table) == 0:
-        raise ConfigError(
-            [f"{path} has no {', no '.join(missing) or 'rows'}: these are no generations of eval/run.py."]
-        )
-    record = json.loads((table.schema.metadata or {}).get(records.IN_PARQUET, b"{}"))
-    prompts, samples = table["prompt"].to_pylist(), int(record.get("samples", 1))
-    if not record:  # files of earlier versions: the responses to a problem lie next to each other
-        samples = next((i for i, prompt in enumerate(prompts) if prompt != prompts[0]), len(prompts))
+    kept = read(path)
+    record, prompts = kept.record, kept.table["prompt"].to_pylist()
+    if not prompts:
+        raise ConfigError([f"{path} holds no responses. Evaluate again."])
+    samples = record.get("samples") or next(
+        (i for i, prompt in enumerate(prompts) if prompt != prompts[0]), len(prompts)
+    )
     shape = (len(prompts) // samples, samples)
     return Answers(
         f"{path.parent.parent.name}/{path.stem}",
         record,
         tuple(prompts[::samples]),
-        (np.array(table["verdict"].to_pylist()) == "correct").reshape(shape),
-        np.array(table["length"].to_pylist(), dtype=float).reshape(shape),
-        (np.array(table["kind"].to_pylist()) == "long").reshape(shape),
+        (np.array(kept.table["verdict"].to_pylist()) == "correct").reshape(shape),
+        np.array(kept.table["length"].to_pylist(), dtype=float).reshape(shape),
+        (np.array(kept.table["kind"].to_pylist()) == "long").reshape(shape),
     )
 
 

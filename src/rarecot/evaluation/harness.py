@@ -1,16 +1,13 @@
 """From a sampler and problems to a record and the judged responses behind it."""
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from rarecot.evaluation import metrics, records
+from rarecot.evaluation.generations import save_responses
 from rarecot.evaluation.protocols import AS_TRAINED, Prompts, Protocol, protocol_title
 from rarecot.evaluation.repeated import summarise_repeated
 from rarecot.evaluation.suite import Suite
@@ -178,43 +175,6 @@ def respond_all(
             problem_ids, completions, parsed, verdicts, golds, lenient, strict=True
         )
     ]
-
-
-def save_responses(
-    path: Path, responses: Sequence[Response], prompts: Sequence[str], record: Mapping[str, Any] | None = None
-) -> None:
-    """Keep the generations of an evaluation as Parquet, whole or not at all: problem_id, prompt, ids, text, verdict, length, kind, sample,
-    gold, answer, verdict_lenient, finish.
-
-    Args:
-        path: the file.
-        responses: in the order of the prompts, as many a prompt as were sampled.
-        prompts: the problems, without what a template or a protocol puts around them.
-        record: of the evaluation; kept with the table, so that the file says by itself what it is.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    samples = len(responses) // len(prompts)
-    table = pa.table(
-        {
-            "problem_id": [r.problem_id for r in responses],
-            "prompt": [prompt for prompt in prompts for _ in range(samples)],
-            "ids": pa.array([r.completion.token_ids for r in responses], pa.list_(pa.int64())),
-            "text": [r.completion.text for r in responses],
-            "verdict": [r.verdict for r in responses],
-            "length": [r.completion.length for r in responses],
-            "kind": [r.kind for r in responses],
-            "sample": [i % samples for i in range(len(responses))],
-            "gold": [r.gold for r in responses],
-            "answer": pa.array([r.answer for r in responses], pa.string()),
-            "verdict_lenient": pa.array([r.lenient for r in responses], pa.string()),
-            "finish": [r.completion.finish_reason for r in responses],
-        }
-    )
-    if record is not None:
-        table = table.replace_schema_metadata({records.IN_PARQUET: json.dumps(record)})
-    temporary = path.with_suffix(".part")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
 
 
 def _describe(suite: Suite, temperature: float) -> dict[str, Any]:

@@ -7,7 +7,6 @@ character can end the block; the page's script puts it into text nodes only; and
 import base64
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
@@ -15,24 +14,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
+from rarecot.evaluation.generations import NEEDED, read
 from rarecot.evaluation.records import COMPLETIONS, STAGE_NAMES, Record
 
-NEEDED = ("problem_id", "prompt", "text", "verdict", "length", "kind")
-SINCE_THEN = ("sample", "gold", "answer", "verdict_lenient")  # files of before have none of these
-_NUMBERS = ("sample", "length")
-
-# The name that `records.completions_name` gives, read backwards.
-_NAME = re.compile(
-    r"(?P<stage>\w+)-(?P<step>\d{6,})-(?P<split>\w+)-(?P<decoding>greedy|sampled)-t(?P<temperature>[\d.e+-]+)"
-    r"-n(?P<n>\d+)x(?P<samples>\d+)-max(?P<max_new_tokens>\d+)-seed(?P<sampling_seed>-?\d+)-(?P<protocol>.+)"
-)
 # What tells evaluations apart that have the same label otherwise, and how it is said.
 _APART = {
     "suite": "suite {}",
@@ -102,7 +91,7 @@ def write(files: Sequence[Path], path: Path, title: str, limit: int = 200) -> Su
     a lower limit.
 
     Args:
-        files: generations as `evaluation.harness.save_responses` keeps them, one file an evaluation, in the order of the page.
+        files: generations as `evaluation.generations.save_responses` keeps them, one file an evaluation, in the order of the page.
         path: of the page; its folder is made.
         title: what the page is about.
         limit: responses of each file at most: its first problems, each with all its samples, so that checkpoints are
@@ -164,67 +153,10 @@ def spaced(number: int) -> str:
 
 
 def _read(file: Path, limit: int) -> _Evaluation:
-    """The first responses of a file.
-
-    Raises:
-        ConfigError: it cannot be read, lacks a column, or has one of another type.
-    """
-    remedy = "Name a file that eval/run.py or a recipe wrote into completions/, or evaluate again."
-    try:
-        with pq.ParquetFile(file) as parquet:
-            schema = parquet.schema_arrow
-            if problems := _schema_problems(schema):
-                raise ConfigError([f"{file} {text}. {remedy}" for text in problems])
-            table = parquet.read(columns=[name for name in (*NEEDED, *SINCE_THEN) if name in schema.names])
-            table.validate(full=True)  # text that is not UTF-8 is found here, and not while it is shown
-    except (pa.ArrowException, OSError) as error:
-        why = f"is not a whole Parquet file ({str(error).split(chr(10))[0].rstrip('.')})"
-        if isinstance(error, FileNotFoundError):
-            why = "does not exist"
-        raise ConfigError([f"{file} {why}. {remedy}"]) from error
-    empty = [name for name in NEEDED if table[name].null_count]
-    if empty:
-        raise ConfigError([f"{file} has rows without {' and without '.join(empty)}. {remedy}"])
-    ids = table["problem_id"].to_pylist()
-    shown = table.slice(0, _first_problems(ids, limit))
-    return _Evaluation(file, _record(file, schema), len(ids), shown.to_pydict())
-
-
-def _schema_problems(schema: pa.Schema) -> list[str]:
-    missing = [name for name in NEEDED if name not in schema.names]
-    found = [f"lacks the columns {', '.join(missing)}"] if missing else []
-    for name in (*NEEDED, *SINCE_THEN):
-        if name in schema.names:
-            kind = schema.field(name).type
-            if name in _NUMBERS and not pa.types.is_integer(kind):
-                found.append(f"has {kind} where whole numbers are expected, in the column {name}")
-            elif name not in _NUMBERS and not any(
-                fits(kind) for fits in (pa.types.is_string, pa.types.is_large_string, pa.types.is_null)
-            ):
-                found.append(f"has {kind} where text is expected, in the column {name}")
-    try:
-        if not isinstance(_metadata(schema), dict | None):
-            found.append("has metadata 'rarecot' that are no JSON object")
-    except ValueError:
-        found.append("has metadata 'rarecot' that are not JSON")
-    return found
-
-
-def _metadata(schema: pa.Schema) -> Any:
-    """The record that the file carries; None: it was written before files did."""
-    text = (schema.metadata or {}).get(records.IN_PARQUET)
-    return None if text is None else json.loads(text)
-
-
-def _record(file: Path, schema: pa.Schema) -> Record:
-    """The record of an evaluation: as the file carries it, else what its name says, else nothing."""
-    if (carried := _metadata(schema)) is not None:
-        return carried
-    match = _NAME.fullmatch(file.stem)
-    if match is None:
-        return {}
-    numbers = {name: int(match[name]) for name in ("step", "n", "samples", "max_new_tokens", "sampling_seed")}
-    return {**match.groupdict(), **numbers, "temperature": float(match["temperature"])}
+    """The first responses of a file."""
+    kept = read(file)
+    shown = kept.table.slice(0, _first_problems(kept.table["problem_id"].to_pylist(), limit))
+    return _Evaluation(file, kept.record, len(kept.table), shown.to_pydict())
 
 
 def _first_problems(ids: Sequence[str], limit: int) -> int:
