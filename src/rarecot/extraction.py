@@ -19,6 +19,10 @@ class Found:
 
 # A number as people write it: thousands separators, decimals, a sign.
 _NUMBER = r"-?(?:[0-9]{1,3}(?:[ ,][0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?|\.[0-9]+)(?:\s*%)?"
+# A calculation that stands by itself, such as 5/8; bounded, so that pages of digits cost no more than their length.
+_PART = r"[0-9.\s+\-*×/^()÷]"
+_CALCULATION = rf"-?\(?-?[0-9]{_PART}{{0,40}}[+\-*×/^()÷]{_PART}{{1,40}}(?=[.,:\s)$]|\*\*|$)"
+_VALUE = rf"(?P<x>{_CALCULATION}|{_NUMBER})"
 _BEFORE_NUMBER = r"(?:^|[\s=])(?:\*\*)?[$€£¥₹]?"
 
 
@@ -44,11 +48,11 @@ def final_answer(text: str) -> Found | None:
 # is", "answer:", "answer", and at last any number; of one priority the rightmost.
 _AFTER_ANSWER = r"(?:.{0,100}=\s*|.{0,50}?)" + _BEFORE_NUMBER
 _LIGHTEVAL = [
-    re.compile(rf"final answer is:?\s*{_BEFORE_NUMBER}(?P<x>{_NUMBER})\.?\s?I hope", re.IGNORECASE),
-    re.compile(rf"final answer.{{0,100}}?\s+is:?{_BEFORE_NUMBER}(?P<x>{_NUMBER})", re.IGNORECASE),
-    re.compile(rf"answer\s?:{_AFTER_ANSWER}(?P<x>{_NUMBER})(?!\s*=)", re.IGNORECASE),
-    re.compile(rf"answer{_AFTER_ANSWER}(?P<x>{_NUMBER})(?!\s*=)", re.IGNORECASE),
-    re.compile(rf"{_BEFORE_NUMBER}(?P<x>{_NUMBER})"),
+    re.compile(rf"final answer is:?\s*{_BEFORE_NUMBER}{_VALUE}\.?\s?I hope", re.IGNORECASE),
+    re.compile(rf"final answer.{{0,100}}?\s+is:?{_BEFORE_NUMBER}{_VALUE}", re.IGNORECASE),
+    re.compile(rf"answer\s?:{_AFTER_ANSWER}{_VALUE}(?!\s*=)", re.IGNORECASE),
+    re.compile(rf"answer{_AFTER_ANSWER}{_VALUE}(?!\s*=)", re.IGNORECASE),
+    re.compile(rf"{_BEFORE_NUMBER}{_VALUE}"),
 ]
 
 
@@ -58,7 +62,7 @@ def stated_number(text: str) -> Found | None:
         found = list(pattern.finditer(text))
         if found:
             last = max(found, key=lambda match: (match.end(), -match.start()))
-            return Found(last.start("x"), last.end(), last["x"])
+            return Found(last.start("x"), last.end(), _without_stop(last["x"].strip()))
     return None
 
 

@@ -174,10 +174,13 @@ def _key(problem: str) -> str:
 
 
 def _number(answer: Any) -> str | None:
-    """An answer as a number is compared: without currency, separators and a point or zeros at its end; None where there is none."""
-    text = re.sub(r"[$,\s%]", "", str(answer)) if answer is not None else ""
-    text = re.sub(r"\.0*$", "", text)
-    return text or None
+    """An answer as one writes it for comparing: without currency, separators and percent signs (lighteval's: a hundredth), a number without
+    zeros at its end; None where there is none."""
+    text = re.sub(r"[$,\s%]|\*\(1/100\)", "", str(answer)) if answer is not None else ""
+    try:
+        return f"{float(text):.10g}"
+    except ValueError:
+        return text or None
 
 
 def in_words(found: Agreement, shown: int = 20, tail: int = 160) -> str:
