@@ -22,17 +22,18 @@ def main() -> None:
     )
     parser.add_argument("--protocol", default="native", help="of folders: under which protocol")
     parser.add_argument("--suite", default="", help="of folders: the suite's name, if not the run's own problems")
+    parser.add_argument("--temperature", type=float, help="of folders: at which, if they have several")
     args = parser.parse_args()
     if missing := [str(path) for path in (args.a, args.b) if not path.exists()]:
         raise ConfigError([f"there is no {path}." for path in missing])
 
     from rarecot.evaluation.compare import compare, read_answers
 
-    a, b = (read_answers(path, args.decoding, args.protocol, args.suite) for path in (args.a, args.b))
+    a, b = (read_answers(path, args.decoding, args.protocol, args.suite, args.temperature) for path in (args.a, args.b))
     found = compare(a, b)
-    print(
-        f"A  {a.name}\nB  {b.name}\n{found.problems} problems, {a.correct.shape[1]} and {b.correct.shape[1]} responses each\n"
-    )
+    print(f"A  {a.name}\nB  {b.name}\n{found.problems} problems, responses to each: {a.correct.shape[1]}\n")
+    if a.record.get("asked_sha256") != b.record.get("asked_sha256"):
+        print("They read other tokens: another tokenizer, template or examples are part of the difference.\n")
     for difference in found.differences:
         low, high = difference.interval
         percent = difference.what != "response length"

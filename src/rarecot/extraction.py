@@ -1,6 +1,6 @@
 r"""How published harnesses read an answer out of a response: text → where it stands and what it says.
 
-Each follows its source in what it takes for the answer; whether that is right is decided by `rarecot.verify` for all of them. Plain
+Each follows its source in what it takes for the answer, and says where it knowingly does not; whether that is right is decided by `rarecot.verify` for all of them. Plain
 functions of our own on plain text, so that numbers of other people's models can be compared with theirs.
 """
 
@@ -28,13 +28,14 @@ _BEFORE_NUMBER = r"(?:^|[\s=])(?:\*\*)?[$€£¥₹]?"
 
 def hashes_number(text: str) -> Found | None:
     """The number behind the first `####` that has one: `strict-match` of lm-evaluation-harness's `gsm8k`, and the normaliser of
-    lighteval's exact match in 2024 (SmolLM2's model card)."""
+    lighteval's exact match in 2024 (SmolLM2's model card). They compare text, so that `18.` and `18.00` are wrong; here both are 18."""
     match = re.search(r"#### (-?[0-9.,]+)", text)
     return match and Found(match.start(), match.end(), _without_stop(match[1]))
 
 
 def last_number(text: str) -> Found | None:
-    """The last run of digits, signs and separators: `flexible-extract` of lm-evaluation-harness's `gsm8k`."""
+    """The last run of digits, signs and separators: `flexible-extract` of lm-evaluation-harness's `gsm8k`, which takes a closing `...` for one;
+    here it holds a digit."""
     return _last(re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+"), text)
 
 
@@ -57,7 +58,9 @@ _LIGHTEVAL = [
 
 
 def stated_number(text: str) -> Found | None:
-    """The number that is stated as the answer, else the last one: lighteval 0.13's `extractive_match` without its boxes."""
+    """The number or calculation that is stated as the answer, else the last one: lighteval 0.13's `extractive_match` after its boxes, and
+    without what stands between `<think>` and `</think>`. (A decimal comma is no decimal point here.)"""
+    text = re.sub(r"<think>.*?</think>", lambda thought: " " * len(thought[0]), text, flags=re.DOTALL)
     for pattern in _LIGHTEVAL:
         found = list(pattern.finditer(text))
         if found:

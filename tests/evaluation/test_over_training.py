@@ -165,3 +165,48 @@ def test_bad_requests_are_refused(tmp_path, words, said):
     result = run_command("python", "eval/run.py", "--model", model, "--suite", "eval/suites/parity-tiny.yaml", *words)
     assert result.returncode == 2
     assert said in result.stderr
+
+
+@pytest.mark.slow
+def test_an_old_record_never_answers_another_question(trained, tmp_path):
+    """Under one name and into one folder: other problems, another system prompt, other weights, another k."""
+
+    def asked(out, suite, model=trained / "sft"):
+        result = run_command("python", "eval/run.py", "--model", model, "--suite", suite, "--out", out)
+        assert result.returncode == 0, result.stderr
+        return json.loads(result.stdout)
+
+    first, second = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    for seed, path in enumerate((first, second)):
+        mixture = tmp_path / f"mixture-{seed}.yaml"
+        mixture.write_text(f"task: parity\nd: 6\nn: 32\nn_rl: 8\nn_test: 16\nseed: {seed}\n")
+        path.write_text(f"mixture: {mixture}\nn: 16\ntemperatures: [0]\n")
+    one, other = asked(tmp_path / "out", first), asked(tmp_path / "out", second)
+    assert one["asked_sha256"] != other["asked_sha256"]
+    assert len(lines(tmp_path / "out")) == 2
+    assert len(list((tmp_path / "out" / "completions").iterdir())) == 2
+    model = tmp_path / "model"
+    shutil.copytree(trained / "sft" / "checkpoint-20", model)
+    before = asked(tmp_path / "weights", first, model)
+    shutil.copy(trained / "sft" / "checkpoint-1" / "model.safetensors", model)
+    after = asked(tmp_path / "weights", first, model)
+    assert before["model_sha256"] != after["model_sha256"]
+    assert after["asked_sha256"] == before["asked_sha256"]
+    several = tmp_path / "k.yaml"
+    several.write_text(first.read_text().replace("[0]", "[1.0]") + "samples: 4\nk: [1]\n")
+    asked(tmp_path / "k", several)
+    several.write_text(several.read_text().replace("k: [1]", "k: [1, 3]"))
+    refused = run_command(
+        "python", "eval/run.py", "--model", trained / "sft", "--suite", several, "--out", tmp_path / "k"
+    )
+    assert refused.returncode == 2
+    assert "evaluated before, without pass@3" in refused.stderr
+
+
+@pytest.mark.slow
+def test_more_tokens_than_positions_are_refused(trained, tmp_path):
+    run, suite = copy_of(trained, tmp_path)
+    suite.write_text("n: 16\ntemperatures: [0]\nmax_new_tokens: 3000\n")
+    result = run_command("python", "eval/run.py", "--run", run, "--suite", suite)
+    assert result.returncode == 2
+    assert "Lower max_new_tokens to" in result.stderr

@@ -146,6 +146,10 @@ def test_metas_math_prompt_has_no_examples(chat):
         ("stated_number", "\\boxed{4} and so 7", "4"),
         ("stated_number", "The final answer is 12. I hope it is correct. 99", "12"),
         ("stated_number", "The answer is $1,200.", "1,200"),
+        ("stated_number", "So the answer is 1/2", "1/2"),
+        ("stated_number", "Answer: 3*4", "3*4"),
+        ("stated_number", "He needs 9 * 2 eggs.", "9 * 2"),
+        ("stated_number", "<think>the answer is 7</think> So we get 18", "18"),
         # Qwen2.5-Math: box, "he answer is", last number
         ("answer_is", "so \\boxed{\\frac{1}{2}} not 3", "\\frac{1}{2}"),
         ("answer_is", "The answer is $x+1$.\nQuestion: next", "$x+1$"),
@@ -223,3 +227,25 @@ def test_a_protocol_that_draws_needs_a_training_split(tmp_path):
         questions_of(Suite(protocol="lighteval-5shot"), spec(n_rl=8))
     with pytest.raises(ConfigError, match="training split has 0"):
         prompts_of(protocol_named("lighteval-5shot", "gsm8k"), ["P?"], [])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ('question: "Q: {problem}"', "how long a response may be"),
+        ("max_new_tokens: 3", "it sets max_new_tokens"),
+        ("chat: always", "it sets chat"),
+    ],
+)
+def test_settings_that_would_do_nothing_or_generate_nothing_are_refused(tmp_path, settings, said):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"source: me\ntasks:\n  gsm8k:\n    {settings}\n")
+    with pytest.raises(ConfigError, match=said):
+        protocol_named(str(path), "gsm8k")
+
+
+def test_the_name_of_a_shipped_protocol_is_taken(tmp_path):
+    path = tmp_path / "native.yaml"
+    path.write_text("source: me\ntasks: {any: {strict: any}}\n")
+    with pytest.raises(ConfigError, match="another name"):
+        protocol_named(str(path), "gsm8k")

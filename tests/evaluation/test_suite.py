@@ -2,8 +2,7 @@ import pytest
 from conftest import DATA
 
 from rarecot.errors import ConfigError
-from rarecot.evaluation.questions import questions_of, same_questions
-from rarecot.evaluation.records import append
+from rarecot.evaluation.questions import questions_of
 from rarecot.evaluation.suite import Suite, read_suite
 
 
@@ -67,23 +66,3 @@ def test_repeated_problems_stay_as_they_were_published(tmp_path):
 def test_golds_that_cannot_be_parsed_are_refused(tmp_path):
     with pytest.raises(ConfigError, match=r"1 of 2 gold answers .* cannot be compared with anything: gsm8k-.*\\\\frac"):
         ask(gsm8k(tmp_path, golds=("7", "\\\\\\\\frac{1}{")), tmp_path)
-
-
-def test_records_of_other_problems_under_the_same_name_are_not_mixed(tmp_path):
-    first = ask(gsm8k(tmp_path, name="old"), tmp_path)
-    run = tmp_path / "run"
-    run.mkdir()
-    append(run, {"protocol": "native", "suite": "mine", "n": 2, "samples": 1, **first.constants})
-    same_questions(run, first)
-    with pytest.raises(ConfigError, match="with other problems or golds"):
-        same_questions(run, ask(gsm8k(tmp_path, golds=("7", "9"), name="new"), tmp_path))
-
-
-def test_records_under_a_protocol_that_changed_are_not_mixed(tmp_path):
-    found, spec = read_suite(
-        suite(tmp_path, f"problems: {{task: gsm8k, source: {DATA / 'gsm8k'}}}\nprotocol: simplerl-cot\n")
-    )
-    questions = questions_of(found, spec)
-    append(tmp_path, {"protocol": "simplerl-cot", "suite": "mine", "protocol_sha256": "0", "n": 2, "samples": 1})
-    with pytest.raises(ConfigError, match="has changed since"):
-        same_questions(tmp_path, questions)

@@ -96,7 +96,7 @@ def agreement(ours: Path, theirs: Path, reading: Reading, task: str = "gsm8k") -
         ConfigError: a file that is neither, more than one response a problem, or no problem in common.
     """
     mine, golds, style = _ours(ours, reading, task)
-    others = _lighteval(theirs) if theirs.suffix == ".parquet" else _lm_eval(theirs)
+    others = _lighteval(theirs) if theirs.suffix == ".parquet" else _lm_eval(theirs, reading)
     by_problem = {_key(judged.problem): judged for judged in others}
     pairs = [
         (m, by_problem[_key(m.problem)], gold)
@@ -133,6 +133,8 @@ def _ours(path: Path, reading: Reading, task: str) -> tuple[list[Judged], list[s
             [f"{path} must be generations of eval/run.py with one response a problem, such as its greedy ones."]
         )
     protocol = protocol_named(record["protocol"], task)
+    if record.get("protocol_sha256") not in (None, protocol.sha256):
+        raise ConfigError([f"{path} was made under a protocol {protocol.name} that has changed since. Evaluate again."])
     style = getattr(protocol, reading)
     if not style:
         raise ConfigError(
@@ -157,16 +159,29 @@ def _lighteval(path: Path) -> list[Judged]:
     return found
 
 
-def _lm_eval(path: Path) -> list[Judged]:
+def _lm_eval(path: Path, reading: Reading) -> list[Judged]:
     try:
         rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
     except (OSError, ValueError) as error:
         raise ConfigError([f"{path} is no samples file of lm-evaluation-harness ({error})."]) from error
+    filters = {row.get("filter") for row in rows}
+    wanted = {"strict-match"} if reading == "strict" else filters - {"strict-match"}
+    chosen = [row for row in rows if len(filters) == 1 or row.get("filter") in wanted]
+    needed = {"doc", "resps", "filtered_resps", "exact_match"}
+    if not chosen or not all(needed <= set(row) and {"question", "problem"} & set(row["doc"]) for row in chosen):
+        raise ConfigError(
+            [
+                f"{path} is no samples file of lm-evaluation-harness for GSM8K or MATH: it lacks {', '.join(sorted(needed))}."
+            ]
+        )
     return [
-        Judged(row["doc"]["question"], row["resps"][0][0], bool(row["exact_match"]), row["filtered_resps"][0])
-        for row in rows
-        if row.get("filter") != "strict-match" or len({r.get("filter") for r in rows}) == 1
+        Judged(_text(row["doc"]), row["resps"][0][0], bool(row["exact_match"]), row["filtered_resps"][0])
+        for row in chosen
     ]
+
+
+def _text(doc: dict[str, Any]) -> str:
+    return doc.get("question") or doc["problem"]
 
 
 def _key(problem: str) -> str:

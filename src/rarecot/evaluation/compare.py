@@ -1,6 +1,7 @@
 """Is one checkpoint better than another? The same problems, answered by both."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,11 +13,12 @@ from rarecot.checkpoints import read_stamp, resolve, step_of
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.evaluation.generations import read
-from rarecot.evaluation.metrics import wilson
+from rarecot.evaluation.metrics import student_t, wilson
 
-RESAMPLES = 10_000  # of the bootstrap
+RESAMPLES = 10_000  # of the signs
+SIGNIFICANT = 0.05  # two-sided
 # Of an evaluation: what must be the same on both sides for their difference to be one of the models.
-SAME = ("protocol", "protocol_sha256", "suite", "problems_sha256", "split", "decoding", "temperature", "max_new_tokens")
+SAME = ("protocol", "protocol_sha256", "suite", "split", "decoding", "temperature", "max_new_tokens")
 
 
 @dataclass(frozen=True)
@@ -81,9 +83,11 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """`better`, `worse`, or that it cannot be told: by the interval of the difference of accuracy."""
+        """`better`, `worse`, or that it cannot be told: the interval of the difference of accuracy and p must both say so."""
         low, high = self.differences[0].interval
-        return "better" if low > 0 else "worse" if high < 0 else "not told apart"
+        if self.p >= SIGNIFICANT or low <= 0 <= high:
+            return "not told apart"
+        return "better" if low > 0 else "worse"
 
 
 def mcnemar(only_a: int, only_b: int) -> float:
@@ -126,19 +130,20 @@ def _phi(both: int, only_b: int, only_a: int, neither: int) -> float:
     return cross / math.sqrt(product)
 
 
-def bootstrap_interval(differences: np.ndarray, seed: int = 0) -> tuple[float, float]:
-    """95 % percentile interval of a mean, over resampled problems; the same at every call.
+def mean_interval(differences: np.ndarray, shares: bool) -> tuple[float, float]:
+    """95 % interval of a mean of paired differences: Student's.
 
     Args:
         differences: one a problem, shape (N,).
-        seed: of the resampling.
+        shares: they are differences of shares. Then the interval is at least as wide as for N single answers that never disagree: what never
+            differed here may differ elsewhere.
     """
-    rng, n = np.random.default_rng(seed), len(differences)
-    means = np.empty(RESAMPLES)
-    for start in range(0, RESAMPLES, 100):
-        means[start : start + 100] = differences[rng.integers(n, size=(100, n))].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    n, mean = len(differences), float(differences.mean())
+    half = student_t(n - 1) * float(differences.std(ddof=1)) / math.sqrt(n) if n > 1 else math.inf
+    if shares:
+        half = max(half, paired_interval([True] * n, [True] * n)[1])
+        return max(-1.0, mean - half), min(1.0, mean + half)
+    return mean - half, mean + half
 
 
 def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
@@ -166,8 +171,8 @@ def compare(a: Answers, b: Answers) -> Comparison:
     """
     if problems := differ(a, b):
         raise ConfigError(problems)
-    order = {prompt: i for i, prompt in enumerate(b.prompts)}
-    rows = [order[prompt] for prompt in a.prompts]
+    order = {key: i for i, key in enumerate(_numbered(b.prompts))}
+    rows = [order[key] for key in _numbered(a.prompts)]
     gain = _each(b.correct[rows]) - _each(a.correct)
     if a.correct.shape[1] == b.correct.shape[1] == 1:
         test, p = "exact McNemar", mcnemar(int((gain < 0).sum()), int((gain > 0).sum()))
@@ -182,6 +187,16 @@ def compare(a: Answers, b: Answers) -> Comparison:
     return Comparison(differences, p, test, int((gain < 0).sum()), int((gain > 0).sum()), len(rows))
 
 
+def _numbered(prompts: Sequence[str]) -> list[tuple[str, int]]:
+    """Prompts with how often each came before: a test split may hold a problem twice."""
+    seen: Counter[str] = Counter()
+    numbered = []
+    for prompt in prompts:
+        numbered.append((prompt, seen[prompt]))
+        seen[prompt] += 1
+    return numbered
+
+
 def _each(values: np.ndarray) -> np.ndarray:
     """The mean of each problem's responses, shape (N,)."""
     return values.mean(axis=1)
@@ -190,13 +205,10 @@ def _each(values: np.ndarray) -> np.ndarray:
 def _difference(what: str, x: np.ndarray, y: np.ndarray) -> Difference:
     """Of the means of paired values, shapes (N, S) and (N, T)."""
     change = _each(y) - _each(x)
-    is_share = x.dtype == bool
-    if is_share and x.shape[1] == y.shape[1] == 1:
+    if x.dtype == bool and x.shape[1] == y.shape[1] == 1:
         interval = paired_interval(x[:, 0], y[:, 0])
-    elif is_share and not change.any():  # resampling knows no other difference than 0; there may be one
-        interval = paired_interval([True] * len(change), [True] * len(change))
     else:
-        interval = bootstrap_interval(change)
+        interval = mean_interval(change, shares=x.dtype == bool)
     return Difference(what, float(x.mean()), float(y.mean()), float(change.mean()), interval)
 
 
@@ -208,20 +220,22 @@ def differ(a: Answers, b: Answers) -> list[str]:
         for key in SAME
         if a.record and b.record and a.record.get(key) != b.record.get(key)
     ]
+    if a.correct.shape[1] != b.correct.shape[1]:
+        problems.append(
+            f"{a.name} has {a.correct.shape[1]} responses a problem, {b.name} {b.correct.shape[1]}: no test holds for that. Sample as many from both."
+        )
     for one, other in ((a, b), (b, a)):
-        if twice := len(one.prompts) - len(set(one.prompts)):
-            problems.append(
-                f"{one.name} asks {twice} problems twice, so answers cannot be paired. Use a suite without repetitions."
-            )
-        if missing := set(one.prompts) - set(other.prompts):
+        if missing := set(_numbered(one.prompts)) - set(_numbered(other.prompts)):
             problems.append(
                 f"{len(missing)} of {len(one.prompts)} problems of {one.name} were not asked in {other.name}, for example "
-                f"{min(missing)[:60]!r}. Evaluate both under one suite."
+                f"{min(missing)[0][:60]!r}. Evaluate both under one suite."
             )
     return problems
 
 
-def read_answers(path: Path, decoding: str = "greedy", protocol: str = "native", suite: str = "") -> Answers:
+def read_answers(
+    path: Path, decoding: str = "greedy", protocol: str = "native", suite: str = "", temperature: float | None = None
+) -> Answers:
     """What one checkpoint answered.
 
     Args:
@@ -230,12 +244,13 @@ def read_answers(path: Path, decoding: str = "greedy", protocol: str = "native",
         decoding: of the evaluation, where a folder has several.
         protocol: the same.
         suite: the same; empty: the run's own problems, or the only suite of an --out folder.
+        temperature: the same; None: the only one that there is.
 
     Raises:
         ConfigError: no such evaluation, or no whole file of generations.
     """
     if path.is_dir():
-        path = _of_folder(path, decoding, protocol, suite)
+        path = _of_folder(path, decoding, protocol, suite, temperature)
     kept = read(path)
     record, prompts = kept.record, kept.table["prompt"].to_pylist()
     if not prompts:
@@ -254,7 +269,7 @@ def read_answers(path: Path, decoding: str = "greedy", protocol: str = "native",
     )
 
 
-def _of_folder(folder: Path, decoding: str, protocol: str, suite: str) -> Path:
+def _of_folder(folder: Path, decoding: str, protocol: str, suite: str, temperature: float | None) -> Path:
     if (folder / records.FILE).is_file():
         run_dir, stage, step = folder, records.MODEL, 0
     else:
@@ -281,6 +296,16 @@ def _of_folder(folder: Path, decoding: str, protocol: str, suite: str) -> Path:
             [
                 f"{folder} has no {decoding} evaluation under {protocol}{f' of suite {suite}' if suite else ''} (it has: "
                 f"{', '.join(known) or 'none'}). Make it with eval/run.py, or name another with --decoding, --protocol, --suite."
+            ]
+        )
+    if temperature is not None:
+        found = [r for r in found if r["temperature"] == temperature]
+    several = sorted({(r["temperature"], r.get("suite") or "", r.get("asked_sha256", "")) for r in found})
+    if len(several) != 1:
+        shown = ", ".join(f"temperature {t:g}{f' of {name}' if name else ''}" for t, name, _ in several)
+        raise ConfigError(
+            [
+                f"{folder} has {len(several)} such evaluations ({shown or 'none at that temperature'}). Name one: --temperature, --suite, or its file."
             ]
         )
     return run_dir / records.COMPLETIONS / records.completions_name(max(found, key=lambda r: r["n"]))

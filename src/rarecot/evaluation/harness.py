@@ -1,5 +1,7 @@
 """From a sampler and problems to a record and the judged responses behind it."""
 
+import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -86,6 +88,12 @@ class Harness:
             made.append(record)
         return made
 
+    def asked(self) -> str:
+        """sha256 of what is asked and how it is read: the ids that the model sees, the golds, stop strings and protocol."""
+        ids = render_prompts(self.reader.tokenizer, list(self.rows["prompt"])[: self.suite.n], self.reader.template)
+        words = [ids, list(self.rows["answer"])[: self.suite.n], list(self.reader.stop), self.reader.protocol.sha256]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
     def known(self, step: int) -> list[dict[str, Any]]:
         """The records of a step, one a temperature, as far as there are any."""
         wanted = [self._identity(step, t) for t in self.suite.temperatures]
@@ -135,7 +143,7 @@ def evaluate(
     )
     return {
         **description,
-        **({} if reader.protocol.as_trained else {"protocol_sha256": reader.protocol.sha256}),
+        **({} if reader.protocol == AS_TRAINED else {"protocol_sha256": reader.protocol.sha256}),
         **metrics.summarise(responses, reader.long_from),
         **(summarise_repeated(responses, samples, suite.ks) if samples > 1 else {}),
         "sampler": sampler.name,

@@ -29,22 +29,50 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
 def proportion_interval(values: Sequence[bool], clusters: Sequence[str]) -> tuple[float, float]:
     """95 % interval of a proportion whose trials come in clusters (several responses to one prompt).
 
-    One trial a cluster is the plain Wilson interval. Otherwise the sample size is divided by the design effect,
-    the ratio of the cluster-robust variance to the binomial one (Kish 1965), never below 1.
+    One trial a cluster is the plain Wilson interval. Otherwise the sample size is the effective one (`effective_n`).
 
     Args:
         values: N outcomes.
         clusters: N cluster names, in the same order.
     """
     outcome = np.asarray(values, dtype=float)
-    n, share = len(outcome), float(np.mean(outcome))
     names, index = np.unique(np.asarray(clusters), return_inverse=True)
-    effect = 1.0
-    if 1 < len(names) < n and 0 < share < 1:
-        residuals = np.bincount(index, weights=outcome - share)  # (clusters,)
-        robust = len(names) / (len(names) - 1) * float((residuals**2).sum()) / n**2
-        effect = max(1.0, robust / (share * (1 - share) / n))
-    return wilson(share * n / effect, n / effect)
+    n, share = len(outcome), float(np.mean(outcome))
+    if len(names) < n:
+        n = min(n, effective_n(np.bincount(index, weights=outcome), np.bincount(index)))
+    return wilson(share * n, n)
+
+
+def effective_n(successes: np.ndarray, trials: np.ndarray) -> float:
+    """Of how many independent trials a share knows as much: its binomial variance against the cluster-robust one (Kish 1965).
+
+    Two clusters are put in, one all right and one all wrong, for that variance alone (the step of Agresti and Coull 1998, with clusters in the
+    place of trials): where nearly all clusters agree it is not known how much they vary, and then each counts as one trial.
+
+    Args:
+        successes: of each of C clusters, may be fractional.
+        trials: of each, > 0.
+    """
+    size = float(trials.mean())
+    successes, trials = np.append(successes, [size, 0.0]), np.append(trials, [size, size])
+    count, total = len(trials), float(trials.sum())
+    share = float(successes.sum()) / total
+    residuals = successes - share * trials
+    variance = count / (count - 1) * float((residuals**2).sum()) / total**2
+    return (count - 2) / (count - 1) * share * (1 - share) / variance
+
+
+def student_t(freedom: int) -> float:
+    """The 97.5 % quantile of Student's t: a table, then the expansion of Cornish and Fisher (within 0.005 from 5 on).
+
+    Args:
+        freedom: degrees of freedom, ≥ 1.
+    """
+    table = {1: 12.7062, 2: 4.3027, 3: 3.1824, 4: 2.7764}
+    z, v = Z, freedom
+    expansion = z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+    expansion += (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * v**3)
+    return table.get(freedom, expansion)
 
 
 def summarise(responses: Sequence[Response], long_from: int | None = None) -> dict[str, Any]:

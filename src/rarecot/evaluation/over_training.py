@@ -10,15 +10,14 @@ from rarecot.errors import ConfigError
 from rarecot.evaluation import card, records
 from rarecot.evaluation.claims import Claims
 from rarecot.evaluation.harness import Harness, Reader
-from rarecot.evaluation.questions import Questions, same_questions
-from rarecot.evaluation.reading import read_as, read_by, same_rendering, template_of
-from rarecot.rendering import load_tokenizer, render_prompts
+from rarecot.evaluation.questions import Questions
+from rarecot.evaluation.reading import read_as, read_by, read_in_run
 from rarecot.sampling import Samplers
 
+Record = dict[str, Any]
 
-def evaluate_model(
-    folder: Path, name: str, questions: Questions, samplers: Samplers, out: Path
-) -> list[dict[str, Any]]:
+
+def evaluate_model(folder: Path, name: str, questions: Questions, samplers: Samplers, out: Path) -> list[Record]:
     """Evaluate one model into a folder of its own; what the folder already knows is not made again.
 
     Args:
@@ -43,18 +42,18 @@ def evaluate_model(
         reader = replace(reader, protocol=questions.protocol)
     else:
         suite, reader, prompt = read_by(folder, questions)
-    constants = {"stage": records.MODEL, "model": name, "seed": suite.seed, **questions.constants}
-    same_questions(out, questions)
+    constants = {"stage": records.MODEL, "model": name, "seed": suite.seed}
     harness = Harness(out, reader, questions.rows, suite, constants, lambda record: records.append(out, record))
-    if harness.missing(0):
-        sampler, _ = samplers.open(folder, prompt + suite.max_new_tokens)
-        harness.measure(sampler, {"step": 0})
-    return harness.known(0)
+    constants |= {"asked_sha256": harness.asked(), "model_sha256": checkpoints.weights_fingerprint(folder)}
+    with Claims(out).take(constants["asked_sha256"], wait=True):
+        harness.look_again()
+        if harness.missing(0):
+            sampler, _ = samplers.open(folder, prompt + suite.max_new_tokens)
+            harness.measure(sampler, {"step": 0})
+    return with_all_k(harness.known(0), questions)
 
 
-def evaluate_run(
-    run_dir: Path, questions: Questions, samplers: Samplers
-) -> Iterator[tuple[Path, list[dict[str, Any]]]]:
+def evaluate_run(run_dir: Path, questions: Questions, samplers: Samplers) -> Iterator[tuple[Path, list[Record]]]:
     """Evaluate every complete checkpoint of a run that has no record for this suite. Several processes may do so at once: each
     checkpoint is taken by one of them.
 
@@ -67,52 +66,78 @@ def evaluate_run(
         Each checkpoint that was not measured yet, with its new records.
 
     Raises:
-        ConfigError: no complete checkpoint, or problems that the model does not fit.
+        ConfigError: no complete checkpoint, one that is damaged, or problems that the model does not fit.
     """
     folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]
     if not folders:
         raise ConfigError([f"{run_dir} has no complete checkpoint: train first, or wait for the first save."])
     if damaged := [problem for folder in folders for problem in checkpoints.damage(folder)]:
         raise ConfigError(damaged)
-    same_questions(run_dir, questions)
     folders.sort(key=lambda f: (f.parent.name != "sft", f.parent.name, checkpoints.step_of(f)))
-    claims = Claims(run_dir)
+    claims, readers = Claims(run_dir), _Readers(questions)
     for wait in (False, True):  # first what nobody works on; then, should its process have died, what somebody did
         for folder in folders:
-            harness, stamp = _harness(folder, run_dir, questions), checkpoints.read_stamp(folder)
-            step = stamp["progress"]["step"]
+            stamp = checkpoints.read_stamp(folder)
+            harness, step = _harness(folder, run_dir, questions, readers), stamp["progress"]["step"]
             if not harness.missing(step):
+                with_all_k(harness.known(step), questions)
                 continue
             with claims.take(f"{stamp['stage']}/{step}", wait) as mine:
                 harness.look_again()
                 if not mine or not harness.missing(step):
                     continue
-                harness.reader, prompt = _reader(folder, stamp, questions)
+                harness.reader, prompt, _ = readers.of(folder)
                 sampler, _ = samplers.open(folder, prompt + harness.suite.max_new_tokens)
                 made = harness.measure(sampler, stamp["progress"])
                 card.write(run_dir, folder)
             yield folder, made
 
 
-def _harness(folder: Path, run_dir: Path, questions: Questions) -> Harness:
-    """Of a run's checkpoint, without what takes time to load."""
+class _Readers:
+    """How the checkpoints of a run are asked and read: made once for all that share tokenizer and template."""
+
+    def __init__(self, questions: Questions):
+        self.questions = questions
+        self._known: dict[Any, tuple[Reader, int, str]] = {}
+
+    def of(self, folder: Path) -> tuple[Reader, int, str]:
+        """A checkpoint's reader, its longest prompt in tokens, and the hash of what it is asked."""
+        stamp = checkpoints.read_stamp(folder)
+        key = stamp.get("rendering_sha256", folder), stamp.get("long_from_tokens")
+        if key not in self._known:
+            read = read_in_run if self.questions.protocol.as_trained else read_by
+            _, reader, prompt = read(folder, self.questions)
+            asked = Harness(folder, reader, self.questions.rows, self.questions.suite, {}, lambda record: None).asked()
+            self._known[key] = reader, prompt, asked
+        return self._known[key]
+
+
+def _harness(folder: Path, run_dir: Path, questions: Questions, readers: _Readers) -> Harness:
+    """Of a run's checkpoint; its reader is only made where it is needed to tell what was asked."""
     stamp, suite, protocol = checkpoints.read_stamp(folder), questions.suite, questions.protocol
     usual = stamp.get("max_new_tokens") or getattr(questions.mixture.spec.task, "long_tokens", 0)
-    suite = replace(
-        suite, max_new_tokens=suite.max_new_tokens or (usual if protocol.as_trained else protocol.max_new_tokens)
-    )
-    constants = {"stage": stamp["stage"], "seed": stamp["seed"], **stamp["constants"], **questions.constants}
+    cap = suite.max_new_tokens or (usual if protocol.as_trained else protocol.max_new_tokens)
+    constants = {"stage": stamp["stage"], "seed": stamp["seed"], **stamp["constants"]}
+    if not questions.are_the_runs_own:
+        constants["asked_sha256"] = readers.of(folder)[2]
+    suite = replace(suite, max_new_tokens=cap)
     return Harness(run_dir, Reader(None), questions.rows, suite, constants, lambda r: records.append(run_dir, r))
 
 
-def _reader(folder: Path, stamp: dict[str, Any], questions: Questions) -> tuple[Reader, int]:
-    """Of a run's checkpoint, and its longest prompt in tokens."""
-    if not questions.protocol.as_trained:
-        _, reader, prompt = read_by(folder, questions)
-        return reader, prompt
-    tokenizer, template = load_tokenizer(folder), template_of(stamp)
-    same_rendering(folder, stamp, tokenizer, template)
-    prompt = stamp.get("prompt_tokens") or questions.mixture.spec.task.prompt_tokens
-    if questions.suite.name:  # not the problems that the stamp speaks of
-        prompt = max(map(len, render_prompts(tokenizer, list(questions.rows["prompt"]), template)))
-    return Reader(tokenizer, template, stamp.get("long_from_tokens"), questions.protocol), prompt
+def with_all_k(known: list[Record], questions: Questions) -> list[Record]:
+    """Records that hold the pass@k that a suite asks for.
+
+    Raises:
+        ConfigError: they were made when it asked for other k.
+    """
+    wanted = {str(k) for k in questions.suite.k}
+    if lacking := [wanted - set(record["pass_at"]) for record in known if "pass_at" in record]:
+        missing = sorted(set().union(*lacking), key=int)
+        if missing:
+            raise ConfigError(
+                [
+                    f"this was evaluated before, without pass@{', pass@'.join(missing)} (there is: {', '.join(known[-1]['pass_at'])}). Leave k "
+                    f"out, or evaluate into another --out or under another seed."
+                ]
+            )
+    return known

@@ -1,13 +1,11 @@
 """What an evaluation asks: a run's own problems, a mixture's, or a corpus as it was published."""
 
-import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from rarecot.errors import ConfigError
-from rarecot.evaluation import records
-from rarecot.evaluation.protocols import Example, Protocol, protocol_named
+from rarecot.evaluation.protocols import AS_TRAINED, Example, Protocol, protocol_named
 from rarecot.evaluation.suite import Suite
 from rarecot.mixtures.build import Mixture, as_published, build, of_run
 from rarecot.mixtures.spec import MixtureSpec
@@ -32,12 +30,9 @@ class Questions:
     training: tuple[Example, ...] = ()
 
     @property
-    def constants(self) -> dict[str, Any]:
-        """Fields of every record over these problems."""
-        if not self.suite.name:
-            return {}
-        words = "\x1f".join([*self.rows["problem_id"], *self.rows["answer"]])
-        return {"problems_sha256": hashlib.sha256(words.encode()).hexdigest()}
+    def are_the_runs_own(self) -> bool:
+        """Whether a run's problems are asked as in training; otherwise records say by a hash what was asked."""
+        return not self.suite.name and self.protocol == AS_TRAINED
 
 
 def questions_of(suite: Suite, spec: MixtureSpec | None, run_dir: Path | None = None) -> Questions:
@@ -76,10 +71,11 @@ def _task(spec: MixtureSpec) -> str:
 
 
 def _options(spec: MixtureSpec, protocol: Protocol) -> dict[str, Any]:
+    """Options of the task for a protocol: its own, and where it draws examples, the data's own way to write an answer."""
     unknown = [key for key in protocol.options if not hasattr(spec.task, key)]
     if unknown:
         raise ConfigError([f"protocol {protocol.name}: {', '.join(unknown)} is no option of task {_task(spec)}."])
-    return dict(protocol.options)
+    return {**({"style": type(spec.task)().style} if protocol.draw else {}), **protocol.options}
 
 
 def problems_of(mixture: Mixture, suite: Suite) -> tuple[Suite, Any]:
@@ -97,27 +93,3 @@ def problems_of(mixture: Mixture, suite: Suite) -> tuple[Suite, Any]:
         )
     n = suite.n or len(split)
     return replace(suite, n=n), split.select(range(n))
-
-
-def same_questions(folder: Path, questions: Questions) -> None:
-    """Refuse to put records beside those of the same name that mean something else.
-
-    Raises:
-        ConfigError: the protocol or the suite's problems have changed since.
-    """
-    problems, suite = [], questions.suite
-    for record in records.read(folder):
-        if record.get("protocol") != questions.protocol.name or record.get("suite") != (suite.name or None):
-            continue
-        if record.get("protocol_sha256") not in (None, questions.protocol.sha256):
-            problems.append(
-                f"{folder} holds records under a protocol {questions.protocol.name} that has changed since. Give the new one another name."
-            )
-        known = record.get("problems_sha256")
-        if known and record["n"] // record["samples"] == suite.n and known != questions.constants["problems_sha256"]:
-            problems.append(
-                f"{folder} holds records of a suite {suite.name} with other problems or golds. Give the new one another name, or "
-                f"its old source."
-            )
-    if problems:
-        raise ConfigError(sorted(set(problems)))

@@ -42,6 +42,8 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
     same_rendering(folder, stamp, tokenizer, template)
     lengths = measure(mixture, tokenizer, template)
     cap = suite.max_new_tokens or stamp.get("max_new_tokens") or lengths.usual_long
+    if problems := too_long(folder, lengths.prompt, cap):
+        raise ConfigError(problems)
     long_from = stamp.get("long_from_tokens", lengths.long_from)
     return (
         replace(suite, max_new_tokens=cap, seed=max(suite.seed, 0)),
@@ -67,15 +69,45 @@ def read_by(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]:
         )
     longest = max(map(len, render_prompts(tokenizer, list(questions.rows["prompt"]), prompts)))
     cap = suite.max_new_tokens or protocol.max_new_tokens
-    positions = checkpoints.positions_of(folder)
-    if positions is not None and longest + cap > positions:
-        remedy = f"Lower max_new_tokens to {positions - longest}" if longest < positions else "Use another protocol"
-        problems.append(checkpoints.too_long(longest, cap, positions, f"{remedy}, or use a model with more positions"))
+    problems += too_long(folder, longest, cap)
     if problems:
         raise ConfigError(problems)
     long_from = (checkpoints.read_stamp(folder) or {}).get("long_from_tokens")
     reader = Reader(tokenizer, prompts, long_from, protocol)
     return replace(suite, max_new_tokens=cap, seed=max(suite.seed, 0)), reader, longest
+
+
+def read_in_run(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]:
+    """How a run's checkpoint is read as it was trained; returns as `read_as`.
+
+    Raises:
+        ConfigError: a template in the suite, a changed rendering, or more tokens than the model has positions.
+    """
+    stamp, suite = checkpoints.read_stamp(folder), questions.suite
+    if suite.template or suite.system_prompt:
+        raise ConfigError(
+            ["template and system_prompt come with the checkpoints of a run. Leave them out of the suite."]
+        )
+    tokenizer, template = load_tokenizer(folder), template_of(stamp)
+    same_rendering(folder, stamp, tokenizer, template)
+    task = questions.mixture.spec.task
+    prompt = stamp.get("prompt_tokens") or getattr(task, "prompt_tokens", 0)
+    if suite.name or not prompt:  # not the problems that the stamp speaks of
+        prompt = max(map(len, render_prompts(tokenizer, list(questions.rows["prompt"]), template)))
+    cap = suite.max_new_tokens or stamp.get("max_new_tokens") or getattr(task, "long_tokens", 0)
+    if problems := too_long(folder, prompt, cap):
+        raise ConfigError(problems)
+    reader = Reader(tokenizer, template, stamp.get("long_from_tokens"), questions.protocol)
+    return replace(suite, max_new_tokens=cap), reader, prompt
+
+
+def too_long(folder: Path, prompt: int, cap: int) -> list[str]:
+    """The sentence for prompts and responses that need more positions than a model has."""
+    positions = checkpoints.positions_of(folder)
+    if positions is None or prompt + cap <= positions:
+        return []
+    remedy = f"Lower max_new_tokens to {positions - prompt}" if prompt < positions else "Ask shorter problems"
+    return [checkpoints.too_long(prompt, cap, positions, f"{remedy}, or use a model with more positions")]
 
 
 def needs_chat(folder: Path, tokenizer: Any, what: str, remedy: str) -> None:

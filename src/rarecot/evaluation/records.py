@@ -18,7 +18,7 @@ COMPLETIONS = "completions"  # folder of a run: the generations behind each reco
 # What makes two evaluations the same one; everything else in a record is measured or follows from these.
 IDENTITY = (
     *("stage", "step", "split", "seed", "decoding", "temperature", "n", "samples"),
-    *("max_new_tokens", "sampling_seed", "protocol", "suite"),
+    *("max_new_tokens", "sampling_seed", "protocol", "suite", "asked_sha256", "model_sha256"),
 )
 MODEL = "model"  # the stage of a model that is evaluated as it is
 
@@ -75,7 +75,8 @@ FIELDS: dict[str, str] = {
     "protocol": "how the prompt was made and the answer read",
     "protocol_sha256": "of all that the protocol says; absent: native",
     "suite": "whose problems were asked, where they are not the run's own",
-    "problems_sha256": "of the suite's problems and golds",
+    "asked_sha256": "of what was asked and how it is read: prompt ids, golds, protocol; absent where a run asks its own problems as in training",
+    "model_sha256": "stage model only: of the weights (samples of each file)",
     "loss_normalisation": "RL only: how the loss weighs tokens and sequences",
     "dead_group_share": "rollouts only: share of prompts whose responses all got the same reward",
     "reward_mean": "rollouts only: mean total reward",
@@ -116,6 +117,7 @@ def identity(record: dict[str, Any]) -> tuple[Any, ...]:
 def completions_name(record: dict[str, Any]) -> str:
     """File name of an evaluation's generations, from what identifies its record."""
     suite = f"-{record['suite']}" if record.get("suite") else ""
+    suite += "".join(f"-{record[key][:8]}" for key in ("asked_sha256", "model_sha256") if record.get(key))
     return (
         f"{record['stage']}-{record['step']:06d}-{record['split']}-{record['decoding']}"
         f"-t{record['temperature']:g}-n{record['n']}x{record['samples']}-max{record['max_new_tokens']}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rarecot.evaluation.metrics import wilson
+from rarecot.evaluation.metrics import effective_n, wilson
 from rarecot.types import Response
 from rarecot.verify import normal_form
 
@@ -37,12 +37,9 @@ def _won(counts: Counter[str], right: str) -> float:
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float]:
-    """95 % interval of the mean of values in [0, 1], one a problem: Wilson's, with the number of problems for which a proportion would
-    vary as much as these values do (Kish 1965)."""
-    mean, n = float(np.mean(values)), len(values)
-    spread = float(np.var(values, ddof=1)) if n > 1 else 0.0
-    effective = n * max(1.0, mean * (1 - mean) / spread) if spread > 0 else n
-    return wilson(mean * effective, effective)
+    """95 % interval of the mean of values in [0, 1], one a problem: Wilson's, with the effective number of problems."""
+    n = effective_n(np.asarray(values, dtype=float), np.ones(len(values)))
+    return wilson(float(np.mean(values)) * n, n)
 
 
 def summarise_repeated(responses: Sequence[Response], samples: int, ks: Sequence[int]) -> dict[str, Any]:

@@ -73,7 +73,8 @@ def completion_from_ids(
     if (at := stop_string(tokenizer, ids, stop)) is not None:
         end, text, which = at
         shorter = (None if scores is None else scores[:end] for scores in (logprobs, top))
-        return Completion(ids[:end], text, "stop", *shorter, stopped_by=which)
+        is_end = ids[end - 1] in eos_token_ids  # protocols name end-of-sequence tokens among their stop strings
+        return Completion(ids[:end], text, "stop", *shorter, stopped_by="" if is_end else which)
     stopped = bool(ids) and ids[-1] in eos_token_ids
     text = tokenizer.decode(ids[:-1] if stopped else ids, skip_special_tokens=False)
     return Completion(ids, text, "stop" if stopped else "length", logprobs, top)

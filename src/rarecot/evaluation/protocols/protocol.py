@@ -99,9 +99,14 @@ def protocol_named(name: str, task: str) -> Protocol:
     Raises:
         ConfigError: no such protocol, not one for this task, or something wrong in its YAML; all at once.
     """
-    path = Path(name) if name.endswith(_YAML) else Path(__file__).parent / f"{name}.yaml"
+    path, known = Path(__file__).parent / f"{name}.yaml", protocol_names()
+    if name.endswith(_YAML):
+        path = Path(name)
+        if path.stem in known and path.is_file():
+            raise ConfigError(
+                [f"{path} has the name of a protocol that comes with this project. Give the file another name."]
+            )
     if not path.is_file():
-        known = protocol_names()
         raise ConfigError(
             [f"there is no protocol '{name}'{nearest(name, known)} Known: {', '.join(known)}; or the path of a YAML."]
         )
@@ -155,6 +160,7 @@ def _read(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
                 clean[key] = coerce(value, kinds[key])
             except ValueError as error:
                 problems.append(f"{key} {error}")
+                clean[key] = 1  # what it would have been is not to blame, too
     return clean, problems
 
 
@@ -179,7 +185,12 @@ def protocol_problems(protocol: Protocol) -> list[str]:
         )
     if protocol.draw and protocol.examples:
         problems.append("it has examples and draws others. Take one of them out.")
-    asks = {"examples": protocol.examples, "draw": protocol.draw, "system": protocol.system, "stop": protocol.stop}
-    if protocol.as_trained and (set_ := [key for key, value in asks.items() if value]):
-        problems.append(f"it has no question, so prompts are those of training, but sets {', '.join(set_)}.")
+    usual = AS_TRAINED if protocol.as_trained else protocol
+    changed = [f.name for f in dataclasses.fields(Protocol) if getattr(protocol, f.name) != getattr(usual, f.name)]
+    if ignored := [key for key in changed if key not in ("name", "strict", "lenient")]:
+        problems.append(
+            f"it has no question, so prompts and caps are those of training, but it sets {', '.join(ignored)}."
+        )
+    if not protocol.as_trained and protocol.max_new_tokens == 0:
+        problems.append("max_new_tokens is 0: with a question of its own, a protocol says how long a response may be.")
     return problems

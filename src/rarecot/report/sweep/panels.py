@@ -35,7 +35,7 @@ _OF_ROLLOUTS = {
 }
 _NO_NUMBER = (
     *("stage", "split", "seed", "decoding", "sampler", "protocol", "loss_normalisation", "model", "suite"),
-    *("pass_at", "maj_at", "protocol_sha256", "problems_sha256"),
+    *("pass_at", "maj_at", "protocol_sha256", "asked_sha256", "model_sha256"),
 )
 PLOTTABLE = tuple(name for name in FIELDS if name not in _NO_NUMBER and not name.endswith("_ci"))
 
