@@ -8,7 +8,7 @@ python eval/browse.py runs/a/completions/grpo-000030-test-greedy-t0-n1024x1-max5
 import argparse
 from pathlib import Path
 
-from rarecot.errors import ConfigError, exit_with
+from rarecot.errors import ConfigError, exit_with, unwritable
 
 
 def main() -> None:
@@ -42,6 +42,8 @@ def main() -> None:
         raise ConfigError(problems)
     first = args.inputs[0]
     out = args.out or (first if first.is_dir() else first.parent) / "generations.html"
+    if problems := unwritable(out.parent):
+        raise ConfigError(problems)
     title = (
         f"generations of {first.resolve().name}" if len(args.inputs) == 1 else f"generations, {len(args.inputs)} inputs"
     )

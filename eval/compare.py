@@ -21,11 +21,18 @@ def main() -> None:
         "--decoding", choices=("greedy", "sampled"), default="greedy", help="of folders: which evaluation"
     )
     parser.add_argument("--protocol", default="native", help="of folders: under which protocol")
-    parser.add_argument("--suite", default="", help="of folders: the suite's name, if not the run's own problems")
+    parser.add_argument(
+        "--suite", default="", help="of folders: the name of a suite of published problems (gsm8k, math-500, …)"
+    )
     parser.add_argument("--temperature", type=float, help="of folders: at which, if they have several")
     args = parser.parse_args()
     if missing := [str(path) for path in (args.a, args.b) if not path.exists()]:
-        raise ConfigError([f"there is no {path}." for path in missing])
+        raise ConfigError(
+            [
+                f"there is no {path}. Name a checkpoint, an --out folder of eval/run.py, or a file of generations."
+                for path in missing
+            ]
+        )
 
     from rarecot.evaluation.compare import compare, read_answers
 

@@ -8,7 +8,7 @@ python eval/report.py sweeps/threshold                      a folder with a swee
 import argparse
 from pathlib import Path
 
-from rarecot.errors import ConfigError, exit_with
+from rarecot.errors import ConfigError, exit_with, unwritable
 
 PAGE = "generations.html"
 
@@ -28,6 +28,8 @@ def main() -> None:
     if len(args.runs) > 1 and args.out is None:
         raise ConfigError(["a report over several runs belongs to none of them: say where it goes with --out FOLDER."])
     out = args.out or args.runs[0]
+    if problems := unwritable(out):
+        raise ConfigError(problems)
     report = report_sweep if sweeps else report_runs
     table, pictures = report(args.runs, out)
     print(table)

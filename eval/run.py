@@ -16,11 +16,13 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from rarecot.checkpoints import incomplete, misfits, model_folder
+from rarecot.checkpoints import incomplete, model_folder
 from rarecot.errors import ConfigError, exit_with
-from rarecot.evaluation.protocols.protocol import NATIVE
-from rarecot.evaluation.suite import Suite, read_suite, suite_problems
-from rarecot.mixtures.spec import spec_of_manifest, with_source
+from rarecot.evaluation.checks import request_problems
+from rarecot.evaluation.protocols.protocol import protocol_names
+from rarecot.evaluation.suite import Suite, read_suite
+from rarecot.hub import is_hub_id
+from rarecot.mixtures.spec import with_source
 from rarecot.quiet import quiet
 from rarecot.sampling import BACKENDS, Samplers, one_gpu_each
 from rarecot.sampling.vllm import support
@@ -32,7 +34,8 @@ def main() -> None:
     target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
     target.add_argument("--model", help="a checkpoint folder, or a hub id")
     parser.add_argument("--suite", type=Path, help="what to evaluate; a run's own problems by default")
-    parser.add_argument("--protocol", help="how to ask and read, instead of the suite's; a name or a YAML")
+    names = ", ".join(protocol_names())
+    parser.add_argument("--protocol", help=f"how to ask and read, instead of the suite's: {names}; or a YAML")
     parser.add_argument("--n", type=int, help="problems, from the start, instead of the suite's; 0: all")
     parser.add_argument("--source", help="folder, file or hub id of the suite's corpus, instead of its own")
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: vLLM where it is here and pays")
@@ -42,18 +45,16 @@ def main() -> None:
     suite, spec = read_suite(args.suite) if args.suite else (Suite(), None)
     changes = {"protocol": args.protocol, "n": args.n}
     suite = replace(suite, **{key: value for key, value in changes.items() if value is not None})
-    if problems := suite_problems(suite):
-        raise ConfigError(problems)
-    if args.source and spec is None:
-        raise ConfigError(["--source says where a suite's problems lie: name the --suite."])
-    spec = with_source(spec, args.source) if args.source else spec
+    if args.source and spec:
+        spec = with_source(spec, args.source)
     folder = model_folder(args.model) if args.model else None
-    if args.model and spec is None:
-        raise ConfigError(["--model needs a --suite that says which problems to ask."])
-    if args.model and suite.protocol == NATIVE and (problems := misfits(folder, spec.to_mapping(), spec.task)):
+    problems = request_problems(suite, spec, args.run, folder, args.out)
+    if args.batch_size < 1:
+        problems.append(f"batch_size is {args.batch_size}: it counts sequences, so it must be 1 or more.")
+    if args.source and spec is None:
+        problems.append("--source says where a suite's problems lie: name the --suite.")
+    if problems:
         raise ConfigError(problems)
-    if args.run and spec and not suite.name and spec.identity() != spec_of_manifest(args.run).identity():
-        raise ConfigError([f"{args.suite} asks about {spec.task}, but {args.run} was trained on another task."])
 
     samplers = Samplers(args.backend, args.batch_size)
     one_gpu_each()
@@ -71,13 +72,15 @@ def main() -> None:
             print(folder, *(in_a_line(record) for record in made), sep="  ", flush=True)
         return
     with tempfile.TemporaryDirectory(prefix="rarecot-evaluation-") as nowhere:
-        for record in evaluate_model(folder, args.model, questions, samplers, args.out or Path(nowhere)):
+        name = args.model if is_hub_id(args.model) else str(folder)
+        for record in evaluate_model(folder, name, questions, samplers, args.out or Path(nowhere)):
             print(json.dumps(record))
 
 
 def in_a_line(record: dict) -> str:
     """The numbers of a record that one looks at first."""
-    return f"{record['decoding']} {record['accuracy']:.1%} long {record['long_share']:.1%}"
+    how = "greedy" if record["decoding"] == "greedy" else f"sampled at {record['temperature']:g}"
+    return f"{how} {record['accuracy']:.1%} long {record['long_share']:.1%}"
 
 
 if __name__ == "__main__":

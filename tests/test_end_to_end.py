@@ -138,6 +138,7 @@ def test_a_finished_run_is_not_trained_again(run_dir):
     assert (run_dir / "records.jsonl").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_another_run_in_the_same_place_is_refused_or_moved_aside(run_dir, tmp_path):
     import shutil
 

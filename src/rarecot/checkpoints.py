@@ -121,10 +121,20 @@ def model_folder(name: str) -> Path:
             ]
         )
     if folder is None:
-        raise ConfigError([f"{name} holds no model: no config.json and no complete checkpoint."])
+        raise ConfigError([_no_model(Path(name))])
     if problems := damage(folder):
         raise ConfigError(problems)
     return folder
+
+
+def _no_model(path: Path) -> str:
+    if not path.exists():
+        return (
+            f"there is no {path}, and it does not look like a hub id (organisation/name). Name a folder with a model."
+        )
+    if (path / "records.jsonl").is_file():
+        return f"{path} is a run directory. Use --run, or name one of its stages or checkpoints."
+    return f"{path} holds no model: no config.json and no complete checkpoint."
 
 
 def is_adapter(folder: Path) -> bool:
@@ -175,7 +185,17 @@ def weights_folder(folder: Path) -> Path:
     if not is_adapter(folder):
         return folder
     name, revision = base_of(folder)
-    return model_snapshot(name, revision, weights=True) if is_hub_id(name) else Path(name)
+    if not is_hub_id(name):
+        return Path(name)
+    try:
+        return model_snapshot(name, revision, weights=True)
+    except ConfigError as error:
+        raise ConfigError(
+            [
+                f"{folder} is an adapter to {name}, which is no folder seen from here or from above the adapter, and the hub does not give it. Start "
+                f"from the folder in which it was trained, or write the base's place into {folder / ADAPTER} (base_model_name_or_path)."
+            ]
+        ) from error
 
 
 def shape(folder: Path) -> dict[str, int]:

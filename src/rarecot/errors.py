@@ -1,10 +1,12 @@
 """Refusals: everything wrong with what a user asked for, said at once and before any model loads."""
 
 import difflib
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
-EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED = 1, 2, 75
+EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_INTERRUPTED = 1, 2, 75, 130
 
 
 class ConfigError(ValueError):
@@ -25,14 +27,26 @@ class RunError(RuntimeError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`"; did you mean 'p_cot'?"`, or an empty string when nothing known is close to `name`."""
+    """The end of a sentence about an unknown name: `"; did you mean 'p_cot'?"`, or a full stop when nothing known is close."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{match[0]}'?" if match else ""
+    return f"; did you mean '{match[0]}'?" if match else "."
+
+
+def unwritable(folder: Path) -> list[str]:
+    """Why nothing can be written into a folder that is there or is to be made; a sentence, or none."""
+    place = folder
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        return [f"{place} is a file, where a folder is needed. Name another one."]
+    if not os.access(place, os.W_OK | os.X_OK):
+        return [f"{place} cannot be written to. Change its permissions, or name another folder."]
+    return []
 
 
 def exit_with(main: Callable[[], None]) -> None:
     """Run an entry script; a `ConfigError` becomes a numbered list on stderr and exit code 2, a `RunError` its message and
-    exit code 1."""
+    exit code 1; what the system denies and Ctrl-C a line, too."""
     try:
         main()
     except ConfigError as error:
@@ -43,3 +57,9 @@ def exit_with(main: Callable[[], None]) -> None:
     except RunError as error:
         print(f"\nThe run stopped: {error}\n", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+    except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        print(f"\nThe run stopped: {error.strerror}: {error.filename}\n", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+    except KeyboardInterrupt:
+        print("\nStopped. The same command goes on where this one was.\n", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)

@@ -9,8 +9,9 @@ import sys
 import time
 
 import pytest
-from conftest import ROOT, run_command
+from conftest import DATA, ROOT, run_command
 
+from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 
 STEPS = 20
@@ -154,7 +155,8 @@ def test_damaged_checkpoints_are_refused_or_left_out(trained, tmp_path):
     [
         (["--protocol", "meta-8shot"], "says how to ask gsm8k, math, not parity"),
         (["--protocol", "metta-8shot"], "did you mean 'meta-8shot'"),
-        (["--n", "-1"], "n must be 0"),
+        (["--n", "-1", "--batch_size", "0", "--protocol", "nope"], "n must be 0|batch_size is 0|no protocol 'nope'"),
+        (["--out", "README.md"], "README.md is a file"),
     ],
 )
 def test_bad_requests_are_refused(tmp_path, words, said):
@@ -164,7 +166,8 @@ def test_bad_requests_are_refused(tmp_path, words, said):
         (model / name).write_text(text)
     result = run_command("python", "eval/run.py", "--model", model, "--suite", "eval/suites/parity-tiny.yaml", *words)
     assert result.returncode == 2
-    assert said in result.stderr
+    for words in said.split("|"):
+        assert words in result.stderr
 
 
 @pytest.mark.slow
@@ -210,3 +213,19 @@ def test_more_tokens_than_positions_are_refused(trained, tmp_path):
     result = run_command("python", "eval/run.py", "--run", run, "--suite", suite)
     assert result.returncode == 2
     assert "Lower max_new_tokens to" in result.stderr
+
+
+def test_damaged_records_are_refused_with_their_line(tmp_path):
+    (tmp_path / "records.jsonl").write_text('{"stage": "sft"}\n{"stage": "sf\n')
+    with pytest.raises(ConfigError, match=r"records.jsonl:2 is not whole JSON"):
+        records.read(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_model_of_symbols_cannot_be_asked_in_words(trained, tmp_path):
+    suite = tmp_path / "words.yaml"
+    suite.write_text(f"problems: {{task: gsm8k, source: {DATA / 'gsm8k'}}}\n")
+    for words in (["--run", trained], ["--model", trained / "sft", "--protocol", "simplerl-cot"]):
+        result = run_command("python", "eval/run.py", *words, "--suite", suite)
+        assert result.returncode == 2, result.stderr[-800:]
+        assert "knows only the symbols" in result.stderr

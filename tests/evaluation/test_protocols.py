@@ -193,7 +193,7 @@ def test_a_protocol_asks_the_whole_published_split_in_its_order(text_tokenizer):
         ("lighteval-5shot", "math", "says how to ask gsm8k, not math"),
         ("meta-8shot", "parity", "says how to ask gsm8k, math, not parity"),
         ("lighteval-5shots", "gsm8k", "did you mean 'lighteval-5shot'"),
-        ("/nowhere/mine.yaml", "gsm8k", "no protocol"),
+        ("/nowhere/mine.yaml", "gsm8k", "there is no file"),
     ],
 )
 def test_a_protocol_that_does_not_fit_is_refused(name, task, said):

@@ -137,7 +137,7 @@ def test_every_mistake_of_a_grid_is_said_once(sweep):
         ({}, "has no stages"),
         ({"ntp": {"recipe": "stf", "config": str(TINY / "sft.yaml")}}, "recipe is 'stf'; did you mean 'sft'?"),
         ({"ntp": {"recipe": "sft", "config": "nowhere.yaml"}}, "there is no config"),
-        ({"grpo": rl()}, "after is 'ntp', which is no stage before it There is none before it."),
+        ({"grpo": rl()}, "after is 'ntp', which is no stage before it. There is none before it."),
         ({"ntp": ntp(grid={"p_cot": 0.1})}, "grid: p_cot must be a list"),
         ({"ntp": ntp(gird={})}, "'gird' is no key of a stage; did you mean 'grid'?"),
         (

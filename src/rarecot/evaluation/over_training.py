@@ -33,8 +33,11 @@ def evaluate_model(folder: Path, name: str, questions: Questions, samplers: Samp
     Raises:
         ConfigError: the folder holds records of another model, or the model does not fit.
     """
-    out.mkdir(parents=True, exist_ok=True)
     others = {record.get("model") for record in records.read(out)} - {name}
+    if None in others:
+        raise ConfigError(
+            [f"{out} is a run directory, and one model's records do not belong there. Use another --out."]
+        )
     if others:
         raise ConfigError([f"{out} holds records of {min(map(str, others))}, not of {name}. Use another --out."])
     if questions.protocol.as_trained:
@@ -45,6 +48,7 @@ def evaluate_model(folder: Path, name: str, questions: Questions, samplers: Samp
     constants = {"stage": records.MODEL, "model": name, "seed": suite.seed}
     harness = Harness(out, reader, questions.rows, suite, constants, lambda record: records.append(out, record))
     constants |= {"asked_sha256": harness.asked(), "model_sha256": checkpoints.weights_fingerprint(folder)}
+    out.mkdir(parents=True, exist_ok=True)
     with Claims(out).take(constants["asked_sha256"], wait=True):
         harness.look_again()
         if harness.missing(0):

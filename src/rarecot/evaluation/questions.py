@@ -86,10 +86,6 @@ def problems_of(mixture: Mixture, suite: Suite) -> tuple[Suite, Any]:
     """
     split = mixture.test if suite.split == "test" else mixture.rl
     if suite.n > len(split):
-        raise ConfigError(
-            [
-                f"n is {suite.n}, but the {suite.split} split of the mixture has {len(split)} problems. Lower it (0: all)."
-            ]
-        )
+        raise ConfigError([f"n is {suite.n}, but there are {len(split)} {suite.split} problems. Lower it (0: all)."])
     n = suite.n or len(split)
     return replace(suite, n=n), split.select(range(n))

@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from tokenizers.models import WordLevel
+
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation.harness import Reader
@@ -62,6 +64,7 @@ def read_by(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]:
     problems = []
     if suite.template or suite.system_prompt:
         problems.append(f"protocol {protocol.name} brings its own prompts: leave template and system_prompt out.")
+    can_write(folder, tokenizer, questions)
     prompts = prompts_of(protocol, column(questions.mixture.test, "prompt"), questions.training)
     if prompts.is_chat(tokenizer):
         needs_chat(
@@ -89,6 +92,7 @@ def read_in_run(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]
             ["template and system_prompt come with the checkpoints of a run. Leave them out of the suite."]
         )
     tokenizer, template = load_tokenizer(folder), template_of(stamp)
+    can_write(folder, tokenizer, questions)
     same_rendering(folder, stamp, tokenizer, template)
     task = questions.mixture.spec.task
     prompt = stamp.get("prompt_tokens") or getattr(task, "prompt_tokens", 0)
@@ -108,6 +112,22 @@ def too_long(folder: Path, prompt: int, cap: int) -> list[str]:
         return []
     remedy = f"Lower max_new_tokens to {positions - prompt}" if prompt < positions else "Ask shorter problems"
     return [checkpoints.too_long(prompt, cap, positions, f"{remedy}, or use a model with more positions")]
+
+
+def can_write(folder: Path, tokenizer: Any, questions: Questions) -> None:
+    """Refuse problems in words where a model knows only the symbols of a generated task.
+
+    Raises:
+        ConfigError: its vocabulary is a list of symbols.
+    """
+    own_vocabulary = isinstance(tokenizer.backend_tokenizer.model, WordLevel)
+    if own_vocabulary and not isinstance(questions.mixture.spec.task, Generated):
+        task = questions.mixture.spec.to_mapping()["task"]
+        raise ConfigError(
+            [
+                f"{folder} knows only the symbols of the task it was trained on, and the problems of {task} are in words. Ask it its own task."
+            ]
+        )
 
 
 def needs_chat(folder: Path, tokenizer: Any, what: str, remedy: str) -> None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rarecot.errors import ConfigError
 from rarecot.stages import STAGES
 
 Record = dict[str, Any]
@@ -127,15 +128,25 @@ def completions_name(record: dict[str, Any]) -> str:
 
 def read(run_dir: Path) -> list[dict[str, Any]]:
     """The records of a run in the order they were made; of equal ones the first. A last line that a kill cut short is
-    left out: it was never finished, and its evaluation will be made again."""
+    left out: it was never finished, and its evaluation will be made again.
+
+    Raises:
+        ConfigError: another line is damaged.
+    """
     path = run_dir / FILE
     if not path.is_file():
         return []
     unique: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for line in path.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
+    for number, line in enumerate(path.read_text().split("\n")[:-1], 1):
+        try:
             record = json.loads(line)
-            unique.setdefault(identity(record), record)
+        except ValueError as error:
+            raise ConfigError(
+                [
+                    f"{path}:{number} is not whole JSON ({error}). Take the line out: what it recorded will be measured again."
+                ]
+            ) from error
+        unique.setdefault(identity(record), record)
     return list(unique.values())
 
 

@@ -211,8 +211,20 @@ def spec_of_manifest(folder: Path) -> MixtureSpec:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise ConfigError([f"{folder} holds no {MANIFEST}: it is neither a built mixture nor a run directory."])
-    manifest = json.loads(path.read_text())
+        what = (
+            f"holds no {MANIFEST}: it is neither a built mixture nor a run directory"
+            if folder.exists()
+            else "does not exist"
+        )
+        raise ConfigError([f"{folder} {what}. Name one that recipes or data_mixes/build.py wrote."])
+    try:
+        manifest = json.loads(path.read_text())
+    except ValueError as error:
+        raise ConfigError([f"{path} is not whole JSON ({error}). Restore it, or build or train again."]) from error
+    if not isinstance(manifest, dict):
+        raise ConfigError(
+            [f"{path} must hold an object, but holds {type(manifest).__name__}. Restore it, or build or train again."]
+        )
     keys = {"task", *_types(MixtureSpec), *_types(TASKS.get(manifest.get("task"), MixtureSpec))}
     return MixtureSpec.from_mapping({key: manifest[key] for key in keys & set(manifest)}, where=str(path))
 

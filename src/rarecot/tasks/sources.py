@@ -106,7 +106,7 @@ def require(rows: list[Row], columns: Mapping[str, tuple[str, ...]], source: str
         elif "" not in names:
             problems.append(
                 f"{source} has no column '{names[0]}' ({rows[0].where} has {', '.join(present) or 'none'}"
-                f"{nearest(names[0], present).replace('; did', ') Did') or ').'}"
+                f"){nearest(names[0], present).replace('; did', '. Did')}"
             )
     if problems:
         raise ConfigError(problems)

@@ -5,7 +5,7 @@ import importlib.util
 from typing import Any
 
 from rarecot import checkpoints
-from rarecot.errors import ConfigError, nearest
+from rarecot.errors import ConfigError, nearest, unwritable
 from rarecot.hub import is_hub_id
 from rarecot.stages import STAGES
 from rarecot.tasks import Generated
@@ -33,6 +33,8 @@ def _common(request: Any) -> list[str]:
     arguments, spec, problems = request.arguments, request.spec, []
     if request.run_dir.exists() and not request.run_dir.is_dir():
         problems.append(f"run_dir is {request.run_dir}, which is a file. Name a folder, or one that is not there yet.")
+    else:
+        problems += unwritable(request.run_dir)
     if arguments.eval_every < 1:
         problems.append(f"eval_every is {arguments.eval_every}: it counts optimizer steps, so it must be 1 or more.")
     for key, least in (("eval_n", 1), ("eval_n_last", 0)):

@@ -106,24 +106,25 @@ def protocol_named(name: str, task: str) -> Protocol:
             raise ConfigError(
                 [f"{path} has the name of a protocol that comes with this project. Give the file another name."]
             )
+    if name.endswith(_YAML) and not path.is_file():
+        raise ConfigError([f"there is no file {path}. Name a protocol ({', '.join(known)}), or the path of a YAML."])
     if not path.is_file():
         raise ConfigError(
             [f"there is no protocol '{name}'{nearest(name, known)} Known: {', '.join(known)}; or the path of a YAML."]
         )
     values = read_mapping(path)
     tasks = values.get("tasks")
-    if not isinstance(tasks, dict) or not values.get("source"):
-        raise ConfigError(
-            [f"{path} must say `source:` (what it follows) and `tasks:` (a mapping from task to settings)."]
-        )
-    if task not in tasks and ANY_TASK not in tasks:
+    lacking = [key for key, here in (("source", values.get("source")), ("tasks", isinstance(tasks, dict))) if not here]
+    if lacking:
         raise ConfigError(
             [
-                f"protocol {path.stem} says how to ask {', '.join(tasks)}, not {task}. Use protocol: native, or write a YAML for it."
+                f"{path} lacks {' and '.join(lacking)}: a protocol says what it follows (source) and how to ask each task (tasks)."
             ]
         )
+    if task not in tasks and ANY_TASK not in tasks:
+        raise ConfigError([f"protocol {path.stem} says how to ask {', '.join(tasks)}, not {task}. {_others(task)}"])
     settings = tasks.get(task, tasks.get(ANY_TASK)) or {}
-    where = f"protocol {path.stem}, task {task}"
+    where = f"{path if name.endswith(_YAML) else f'protocol {name}'}, task {task}"
     if not isinstance(settings, dict):
         raise ConfigError([f"{where} must hold `key: value` lines, but holds {type(settings).__name__}."])
     clean, problems = _read(settings)
@@ -132,6 +133,13 @@ def protocol_named(name: str, task: str) -> Protocol:
     if problems:
         raise ConfigError([f"{where}: {problem}" for problem in problems])
     return protocol
+
+
+def _others(task: str) -> str:
+    """The remedy where a protocol does not know a task."""
+    tasks = {name: read_mapping(Path(__file__).parent / f"{name}.yaml")["tasks"] for name in protocol_names()}
+    knowing = [name for name, known in tasks.items() if task in known or ANY_TASK in known]
+    return f"Those that do: {', '.join(knowing)}; or write a YAML."
 
 
 def _read(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

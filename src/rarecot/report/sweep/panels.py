@@ -191,7 +191,7 @@ def _of_axes(entry: Mapping[str, Any], swept: Set[str]) -> list[str]:
 
 def _unknown(key: str, names: Sequence[str], known: Any, noun: str = "") -> list[str]:
     return [
-        f": {key} is {name!r}, which is {f'no {noun}' if noun else 'unknown'}{nearest(name, known) or '.'} "
+        f": {key} is {name!r}, which is {f'no {noun}' if noun else 'unknown'}{nearest(name, known)} "
         f"Known: {', '.join(known)}."
         for name in names
         if name not in known

@@ -61,7 +61,8 @@ class LinearSpec:
         for key, value in values.items():
             if key not in kinds:
                 known = ", ".join(kinds)
-                hint = nearest(key, kinds) or f". Known: {known}."
+                hint = nearest(key, kinds)
+                hint = f". Known: {known}." if hint == "." else hint
                 problems.append(f"'{key}' is no option of an experiment on the linear model{hint}")
                 continue
             try:
@@ -75,9 +76,7 @@ class LinearSpec:
         """What is wrong with the values, a sentence each."""
         if self.experiment not in SEVERAL:
             known = ", ".join(SEVERAL)
-            return [
-                f"experiment is '{self.experiment}'{nearest(self.experiment, SEVERAL) or '.'} It must be one of {known}."
-            ]
+            return [f"experiment is '{self.experiment}'{nearest(self.experiment, SEVERAL)} It must be one of {known}."]
         found = []
         for key, bad, rule in (
             ("d", lambda d: d < 2, "a parity that can be told step by step has 2 bits or more"),
