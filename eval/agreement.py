@@ -21,6 +21,7 @@ def main() -> None:
         "--reading", choices=("strict", "lenient"), default="lenient", help="which of our protocol's two"
     )
     parser.add_argument("--task", default="gsm8k", help="whose protocol it is")
+    parser.add_argument("--protocol", default="", help="its YAML, if it is one of your own")
     parser.add_argument("--show", type=int, default=20, help="disagreements that are written out")
     args = parser.parse_args()
     if missing := [f"there is no {path}." for path in (args.ours, args.theirs) if not path.is_file()]:
@@ -28,7 +29,7 @@ def main() -> None:
 
     from rarecot.evaluation.agreement import agreement, in_words
 
-    print(in_words(agreement(args.ours, args.theirs, args.reading, args.task), args.show))
+    print(in_words(agreement(args.ours, args.theirs, args.reading, args.task, args.protocol), args.show))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Agreement:
     disagreements: tuple[Disagreement, ...]
 
 
-def agreement(ours: Path, theirs: Path, reading: Reading, task: str = "gsm8k") -> Agreement:
+def agreement(ours: Path, theirs: Path, reading: Reading, task: str = "gsm8k", protocol: str = "") -> Agreement:
     """Hold a file of our generations against another harness's details.
 
     Args:
@@ -91,11 +91,12 @@ def agreement(ours: Path, theirs: Path, reading: Reading, task: str = "gsm8k") -
         theirs: lighteval's details (Parquet), or samples of lm-evaluation-harness (JSONL).
         reading: which of our protocol's two.
         task: whose protocol it is.
+        protocol: the YAML of a protocol of one's own; empty: by the name in our file.
 
     Raises:
         ConfigError: a file that is neither, more than one response a problem, or no problem in common.
     """
-    mine, golds, style = _ours(ours, reading, task)
+    mine, golds, style = _ours(ours, reading, task, protocol)
     others = _lighteval(theirs) if theirs.suffix == ".parquet" else _lm_eval(theirs, reading)
     by_problem = {_key(judged.problem): judged for judged in others}
     pairs = [
@@ -125,14 +126,14 @@ def agreement(ours: Path, theirs: Path, reading: Reading, task: str = "gsm8k") -
     )
 
 
-def _ours(path: Path, reading: Reading, task: str) -> tuple[list[Judged], list[str], str]:
+def _ours(path: Path, reading: Reading, task: str, name: str) -> tuple[list[Judged], list[str], str]:
     kept = read(path)
     record, table = kept.record, kept.table
     if record.get("samples") != 1:
         raise ConfigError(
             [f"{path} must be generations of eval/run.py with one response a problem, such as its greedy ones."]
         )
-    protocol = protocol_named(record["protocol"], task)
+    protocol = protocol_named(name or record["protocol"], task)
     if record.get("protocol_sha256") not in (None, protocol.sha256):
         raise ConfigError([f"{path} was made under a protocol {protocol.name} that has changed since. Evaluate again."])
     style = getattr(protocol, reading)
