@@ -50,7 +50,7 @@ def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
             if len(folders) == 1
             else f"generations of {len(folders)} runs"
         )
-        generations.write(files, out / PAGE, title, limit=100)
+        generations.write(files, out / PAGE, title)
     html.write(runs, pictures, out / "report.html", PAGE if files else "")
     return html.text_table(runs), [pictures["overview"]]
 
