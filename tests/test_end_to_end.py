@@ -57,6 +57,16 @@ def test_records_tell_the_whole_training(run_dir):
     assert [r["sequences_seen"] for r in rollouts] == [0, 16, 32, 48]
 
 
+def test_the_trainers_log_every_step_that_they_are_asked_to(run_dir):
+    """What the harness tells trackers at a step does not pass for the trainer's own log of it."""
+    config = yaml.safe_load((run_dir / "config.yaml").read_text())
+    for stage, step in (("sft", 20), ("grpo", 4)):
+        state = json.loads((run_dir / stage / f"checkpoint-{step}" / "trainer_state.json").read_text())
+        logged = [entry["step"] for entry in state["log_history"] if "loss" in entry]
+        every = config[stage]["logging_steps"]
+        assert logged == [s for s in range(1, step + 1) if s % every == 0], stage
+
+
 def test_generations_are_kept(run_dir):
     import pyarrow.parquet as pq
 

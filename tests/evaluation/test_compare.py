@@ -218,3 +218,15 @@ def test_the_command_says_which_is_better(tmp_path):
     refused = run_command("python", "eval/compare.py", tmp_path / "a", tmp_path / "nowhere")
     assert refused.returncode == 2
     assert "there is no" in refused.stderr
+
+
+def test_of_several_evaluations_one_has_to_be_named(tmp_path):
+    for model in ("1" * 64, "2" * 64):
+        record = record_of(stage="model", step=0, model_sha256=model)
+        path = tmp_path / records.COMPLETIONS / records.completions_name(record)
+        save_responses(path, [respond("p", True)], ["a"], record)
+        with (tmp_path / records.FILE).open("a") as file:
+            file.write(json.dumps(record) + "\n")
+    with pytest.raises(ConfigError, match="2 such evaluations, which differ in model_sha256"):
+        read_answers(tmp_path)
+    assert read_answers(path).correct.all()

@@ -216,9 +216,21 @@ def test_more_tokens_than_positions_are_refused(trained, tmp_path):
 
 
 def test_damaged_records_are_refused_with_their_line(tmp_path):
-    (tmp_path / "records.jsonl").write_text('{"stage": "sft"}\n{"stage": "sf\n')
-    with pytest.raises(ConfigError, match=r"records.jsonl:2 is not whole JSON"):
-        records.read(tmp_path)
+    for damaged in (b'{"stage": "sf', b"[1]", b"\xff\xfe"):
+        (tmp_path / "records.jsonl").write_bytes(b'{"stage": "sft"}\n' + damaged + b"\n")
+        with pytest.raises(ConfigError, match=r"records.jsonl:2 is no whole JSON object"):
+            records.read(tmp_path)
+
+
+def test_a_whole_record_without_a_line_end_is_kept(tmp_path):
+    path = tmp_path / "records.jsonl"
+    path.write_text('{"stage": "sft", "step": 1}\n\n{"stage": "sft", "step": 2}')
+    assert [r["step"] for r in records.read(tmp_path)] == [1, 2]
+    records.append(tmp_path, {"stage": "sft", "step": 3})
+    assert [r["step"] for r in records.read(tmp_path)] == [1, 2, 3]
+    path.write_text('{"stage": "sft", "step": 1}\n{"stage": "sft", "st')
+    records.append(tmp_path, {"stage": "sft", "step": 3})
+    assert [r["step"] for r in records.read(tmp_path)] == [1, 3]
 
 
 @pytest.mark.slow
@@ -229,3 +241,16 @@ def test_a_model_of_symbols_cannot_be_asked_in_words(trained, tmp_path):
         result = run_command("python", "eval/run.py", *words, "--suite", suite)
         assert result.returncode == 2, result.stderr[-800:]
         assert "knows only the symbols" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_tokenizer_that_changed_since_is_found_in_every_checkpoint(trained, tmp_path):
+    run, suite = copy_of(trained, tmp_path)
+    path = run / "sft" / "checkpoint-7" / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    vocabulary = tokenizer["model"]["vocab"]
+    vocabulary["0"], vocabulary["1"] = vocabulary["1"], vocabulary["0"]
+    path.write_text(json.dumps(tokenizer))
+    result = run_command("python", "eval/run.py", "--run", run, "--suite", suite)
+    assert result.returncode == 2
+    assert "checkpoint-7 was trained on prompts rendered otherwise" in result.stderr

@@ -300,12 +300,14 @@ def _of_folder(folder: Path, decoding: str, protocol: str, suite: str, temperatu
         )
     if temperature is not None:
         found = [r for r in found if r["temperature"] == temperature]
-    several = sorted({(r["temperature"], r.get("suite") or "", r.get("asked_sha256", "")) for r in found})
-    if len(several) != 1:
-        shown = ", ".join(f"temperature {t:g}{f' of {name}' if name else ''}" for t, name, _ in several)
+    apart = ("temperature", "suite", "max_new_tokens", "samples", "sampling_seed", "asked_sha256", "model_sha256")
+    varied = [name for name in apart if len({r.get(name) for r in found}) > 1]
+    if varied or not found:
+        names = sorted(records.completions_name(r) for r in found)
         raise ConfigError(
             [
-                f"{folder} has {len(several)} such evaluations ({shown or 'none at that temperature'}). Name one: --temperature, --suite, or its file."
+                f"{folder} has {len(found)} such evaluations, which differ in {', '.join(varied) or 'nothing'}. Name one, by --temperature, "
+                f"--suite, or its file in {run_dir / records.COMPLETIONS}: {', '.join(names) or 'there is none'}."
             ]
         )
     return run_dir / records.COMPLETIONS / records.completions_name(max(found, key=lambda r: r["n"]))

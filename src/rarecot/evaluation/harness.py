@@ -89,9 +89,10 @@ class Harness:
         return made
 
     def asked(self) -> str:
-        """sha256 of what is asked and how it is read: the ids that the model sees, the golds, stop strings and protocol."""
+        """sha256 of what is asked and how it is read: the ids that the model sees, golds, styles, stop strings and protocol."""
         ids = render_prompts(self.reader.tokenizer, list(self.rows["prompt"])[: self.suite.n], self.reader.template)
-        words = [ids, list(self.rows["answer"])[: self.suite.n], list(self.reader.stop), self.reader.protocol.sha256]
+        golds, styles = (list(self.rows[name])[: self.suite.n] for name in ("answer", "style"))
+        words = [ids, golds, styles, list(self.reader.stop), self.reader.protocol.sha256]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
     def known(self, step: int) -> list[dict[str, Any]]:

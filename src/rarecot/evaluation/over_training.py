@@ -12,6 +12,7 @@ from rarecot.evaluation.claims import Claims
 from rarecot.evaluation.harness import Harness, Reader
 from rarecot.evaluation.questions import Questions
 from rarecot.evaluation.reading import read_as, read_by, read_in_run
+from rarecot.rendering import fingerprint_of_folder
 from rarecot.sampling import Samplers
 
 Record = dict[str, Any]
@@ -51,10 +52,11 @@ def evaluate_model(folder: Path, name: str, questions: Questions, samplers: Samp
     out.mkdir(parents=True, exist_ok=True)
     with Claims(out).take(constants["asked_sha256"], wait=True):
         harness.look_again()
+        refuse_other_k(harness.known(0), questions)
         if harness.missing(0):
             sampler, _ = samplers.open(folder, prompt + suite.max_new_tokens)
             harness.measure(sampler, {"step": 0})
-    return with_all_k(harness.known(0), questions)
+    return harness.known(0)
 
 
 def evaluate_run(run_dir: Path, questions: Questions, samplers: Samplers) -> Iterator[tuple[Path, list[Record]]]:
@@ -83,8 +85,8 @@ def evaluate_run(run_dir: Path, questions: Questions, samplers: Samplers) -> Ite
         for folder in folders:
             stamp = checkpoints.read_stamp(folder)
             harness, step = _harness(folder, run_dir, questions, readers), stamp["progress"]["step"]
+            refuse_other_k(harness.known(step), questions)
             if not harness.missing(step):
-                with_all_k(harness.known(step), questions)
                 continue
             with claims.take(f"{stamp['stage']}/{step}", wait) as mine:
                 harness.look_again()
@@ -107,7 +109,12 @@ class _Readers:
     def of(self, folder: Path) -> tuple[Reader, int, str]:
         """A checkpoint's reader, its longest prompt in tokens, and the hash of what it is asked."""
         stamp = checkpoints.read_stamp(folder)
-        key = stamp.get("rendering_sha256", folder), stamp.get("long_from_tokens")
+        same = ("rendering_sha256", "long_from_tokens", "prompt_tokens", "max_new_tokens")
+        key = (
+            fingerprint_of_folder(folder),
+            checkpoints.positions_of(folder),
+            *(stamp.get(name, folder) for name in same),
+        )
         if key not in self._known:
             read = read_in_run if self.questions.protocol.as_trained else read_by
             _, reader, prompt = read(folder, self.questions)
@@ -128,20 +135,18 @@ def _harness(folder: Path, run_dir: Path, questions: Questions, readers: _Reader
     return Harness(run_dir, Reader(None), questions.rows, suite, constants, lambda r: records.append(run_dir, r))
 
 
-def with_all_k(known: list[Record], questions: Questions) -> list[Record]:
-    """Records that hold the pass@k that a suite asks for.
+def refuse_other_k(known: list[Record], questions: Questions) -> None:
+    """Refuse records that lack a pass@k which the suite asks for.
 
     Raises:
         ConfigError: they were made when it asked for other k.
     """
-    wanted = {str(k) for k in questions.suite.k}
-    if lacking := [wanted - set(record["pass_at"]) for record in known if "pass_at" in record]:
-        missing = sorted(set().union(*lacking), key=int)
+    for record in known:
+        missing = [str(k) for k in questions.suite.k if str(k) not in record.get("pass_at", [str(k)])]
         if missing:
             raise ConfigError(
                 [
-                    f"this was evaluated before, without pass@{', pass@'.join(missing)} (there is: {', '.join(known[-1]['pass_at'])}). Leave k "
-                    f"out, or evaluate into another --out or under another seed."
+                    f"this was evaluated before, without pass@{', pass@'.join(missing)} (there is: {', '.join(record['pass_at'])}). Leave k out, "
+                    f"or evaluate into another --out or under another seed."
                 ]
             )
-    return known

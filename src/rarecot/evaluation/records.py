@@ -137,17 +137,28 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     unique: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for number, line in enumerate(path.read_text().split("\n")[:-1], 1):
-        try:
-            record = json.loads(line)
-        except ValueError as error:
+    lines = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        if (record := _record(line)) is not None:
+            unique.setdefault(identity(record), record)
+        elif number < len(lines):
             raise ConfigError(
                 [
-                    f"{path}:{number} is not whole JSON ({error}). Take the line out: what it recorded will be measured again."
+                    f"{path}:{number} is no whole JSON object. Take the line out: what it recorded will be measured again."
                 ]
-            ) from error
-        unique.setdefault(identity(record), record)
+            )
     return list(unique.values())
+
+
+def _record(line: bytes) -> Record | None:
+    """The record in a line; None: it is damaged, or was cut short."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def append(run_dir: Path, record: dict[str, Any]) -> None:
@@ -161,15 +172,20 @@ def append(run_dir: Path, record: dict[str, Any]) -> None:
     with (run_dir / FILE).open("a+b") as file:
         with contextlib.suppress(OSError):  # a file system without locks: as unprotected as a single writer needs
             fcntl.lockf(file, fcntl.LOCK_EX)
-        _drop_half_line(file)
+        _end_last_line(file)
         file.write(json.dumps(record).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def _drop_half_line(file: BinaryIO) -> None:
-    """What a kill left of a line goes; the lock is held, so nobody is writing it."""
+def _end_last_line(file: BinaryIO) -> None:
+    """What a kill left of a line goes, and a whole one without an end gets it; the lock is held, so nobody is writing it."""
     file.seek(0)
     data = file.read()
-    if data and not data.endswith(b"\n"):
-        file.truncate(data.rfind(b"\n") + 1)
+    start = data.rfind(b"\n") + 1
+    if start == len(data):
+        return
+    if _record(data[start:]) is None:
+        file.truncate(start)
+    else:
+        file.write(b"\n")

@@ -4,6 +4,7 @@ The trainers report their own losses through transformers' callbacks; what the h
 `eval/greedy/accuracy`, `eval/sampled/long_share`, … of the test problems, and `train/rollouts/long_share`, … of RL's own rollouts.
 """
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -46,23 +47,27 @@ def listener(trainer: Any) -> Callable[[Record], None]:
 
     def send(record: Record) -> None:
         if logs := tracked(record):
-            trainer.callback_handler.on_log(trainer.args, trainer.state, trainer.control, logs)
+            # A copy: whoever logs takes the trainer's own log of this step, its loss, for done.
+            trainer.callback_handler.on_log(trainer.args, trainer.state, copy.copy(trainer.control), logs)
 
     return send
 
 
 class StageTrackers(TrainerCallback):
-    """The trackers of a stage that has many trainers one after another (STaR): opened once, with steps that go on.
+    """The trackers of a stage that has many trainers one after another (STaR): opened once, with steps that go on; a context that closes
+    them, whatever happens.
 
     As a callback of one of its trainers it passes on what that trainer logs.
 
     Args:
         config: of the stage; its `report_to` names the trackers.
+        is_main: whether this process reports (rank 0).
     """
 
-    def __init__(self, config: Any):
+    def __init__(self, config: Any, is_main: bool = True):
         self.config, self.offset = config, 0
-        self.trackers = [make() for make in get_reporting_integration_callbacks(config.report_to)]
+        names = config.report_to if is_main else []
+        self.trackers = [make() for make in get_reporting_integration_callbacks(names)]
         for tracker in self.trackers:
             tracker.on_train_begin(config, TrainerState(), TrainerControl(), model=None)
 
@@ -74,8 +79,10 @@ class StageTrackers(TrainerCallback):
         if state.is_world_process_zero:
             self._log(logs or {}, self.offset + state.global_step)
 
-    def close(self) -> None:
-        """The stage is over."""
+    def __enter__(self) -> "StageTrackers":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
         for tracker in self.trackers:
             tracker.on_train_end(self.config, TrainerState(), TrainerControl())
 

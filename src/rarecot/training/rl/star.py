@@ -81,12 +81,15 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
     Raises:
         RunError: a round kept nothing.
     """
+    with StageTrackers(config, run.is_main) as trackers:
+        run.listeners.append(trackers.send)
+        _rounds(run, config, options, text, trackers)
+
+
+def _rounds(run: Run, config: Any, options: ModelConfig, text: Text, trackers: StageTrackers) -> None:
     arguments = run.request.arguments
     samplers = Samplers("vllm" if arguments.use_vllm else "transformers", arguments.eval_batch_size)
     during, last = session.harnesses(run, text, CONSTANTS)
-    trackers = StageTrackers(config) if run.is_main else None
-    if trackers:
-        run.listeners.append(trackers.send)
     at = standing(run)
     while True:
         sampler, _ = samplers.open(
@@ -107,8 +110,6 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
         del sampler
         at = learn(run, config, options, text, at, kept, trackers)
     samplers.close()
-    if trackers:
-        trackers.close()
 
 
 def standing(run: Run) -> Standing:
@@ -200,7 +201,7 @@ def _sample(run: Run, text: Text, sampler: Sampler, at: Standing, path: Path) ->
 
 
 def learn(
-    run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset, trackers: StageTrackers | None
+    run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset, trackers: StageTrackers
 ) -> Standing:
     """Next-token prediction on what a round kept; returns where the stage then stands."""
     folder = _round_dir(run, at)
@@ -215,7 +216,7 @@ def learn(
 
 
 def _train(
-    run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset, trackers: StageTrackers | None
+    run: Run, config: Any, options: ModelConfig, text: Text, at: Standing, kept: Dataset, trackers: StageTrackers
 ) -> None:
     request, folder = run.request, _round_dir(run, at)
     seed = request.seed + at.round  # another order in each round
@@ -230,11 +231,8 @@ def _train(
         run, CONSTANTS, text, lambda args, state: at.progress(per_round, state.global_step, state.num_input_tokens_seen)
     )
     title = f"STaR {at.round + 1}/{request.arguments.rounds}"
-    callbacks = [stamp]
-    if trackers:
-        trackers.offset = at.step
-        callbacks.append(trackers)
-    session.fit(run, trainer, callbacks, title, checkpoints.newest(folder), latest={})
+    trackers.offset = at.step
+    session.fit(run, trainer, [stamp, trackers], title, checkpoints.newest(folder), latest={})
     del trainer, model
     gc.collect()
 
