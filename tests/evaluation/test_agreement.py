@@ -66,10 +66,15 @@ def test_samples_of_lm_evaluation_harness(ours, tmp_path):
     with path.open("w") as file:
         for problem, text, right in zip(PROBLEMS, TEXTS, [1, 1, 0, 1], strict=True):
             for name, found in (("strict-match", 0), ("flexible-extract", right)):
-                row = {"doc": {"question": problem}, "resps": [[text]], "filtered_resps": [text[-2:]], "filter": name}
+                read = "[invalid]" if name == "strict-match" else text[-2:]
+                row = {"doc": {"question": problem}, "resps": [[text]], "filtered_resps": [read], "filter": name}
                 file.write(json.dumps({**row, "exact_match": float(found)}) + "\n")
     found = agreement(ours, path, "lenient")
     assert (found.examples, found.theirs, found.disagreements) == (4, 3, ())
+    strict = agreement(ours, path, "strict")
+    assert (strict.theirs, strict.same_answer, strict.answers_known) == (0, 2, 4), (
+        "nothing read is the same as nothing read"
+    )
 
 
 def test_what_is_no_such_file_is_refused(ours, tmp_path):

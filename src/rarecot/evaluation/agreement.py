@@ -176,9 +176,14 @@ def _lm_eval(path: Path, reading: Reading) -> list[Judged]:
             ]
         )
     return [
-        Judged(_text(row["doc"]), row["resps"][0][0], bool(row["exact_match"]), row["filtered_resps"][0])
+        Judged(_text(row["doc"]), row["resps"][0][0], bool(row["exact_match"]), _read(row["filtered_resps"][0]))
         for row in chosen
     ]
+
+
+def _read(found: str) -> str:
+    """What lm-evaluation-harness read; it writes `[invalid]` where there was nothing to read."""
+    return "" if found == "[invalid]" else found
 
 
 def _text(doc: dict[str, Any]) -> str:
