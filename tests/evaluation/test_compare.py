@@ -229,4 +229,8 @@ def test_of_several_evaluations_one_has_to_be_named(tmp_path):
             file.write(json.dumps(record) + "\n")
     with pytest.raises(ConfigError, match="2 such evaluations, which differ in model_sha256"):
         read_answers(tmp_path)
+    with pytest.raises(
+        ConfigError, match=r"no greedy evaluation under native at temperature 0.5 .it has: greedy under native"
+    ):
+        read_answers(tmp_path, temperature=0.5)
     assert read_answers(path).correct.all()

@@ -1,7 +1,9 @@
+import os
+
 import pytest
 
 from rarecot.errors import ConfigError
-from rarecot.sampling import Samplers, choose
+from rarecot.sampling import Samplers, choose, one_gpu_each
 from rarecot.sampling.choose import VLLM_PAYS_FROM
 from rarecot.sampling.vllm import support
 
@@ -69,3 +71,14 @@ def test_log_tail(tmp_path):
     assert "recipes/serve.py writes one" in support.log_tail(log)
     log.write_bytes(b"\xff\n" + b"\n".join(b"line %d" % i for i in range(50)))
     assert support.log_tail(log, 3).splitlines() == ["line 47", "line 48", "line 49"]
+
+
+@pytest.mark.parametrize(
+    ("rank", "visible", "sees"),
+    [("1", None, "1"), ("1", "4,6", "6"), ("3", "4,6", "6"), ("0", "", ""), (None, "4,6", "4,6"), (None, None, None)],
+)
+def test_each_process_of_a_launcher_sees_a_gpu_of_its_own(monkeypatch, rank, visible, sees):
+    given = {"LOCAL_RANK": rank, "CUDA_VISIBLE_DEVICES": visible, "LOCAL_WORLD_SIZE": "4"}
+    monkeypatch.setattr(os, "environ", {name: value for name, value in given.items() if value is not None})
+    one_gpu_each()
+    assert os.environ.get("CUDA_VISIBLE_DEVICES") == sees

@@ -153,13 +153,11 @@ def sign_flip(differences: np.ndarray, seed: int = 0) -> float:
         differences: one a problem, shape (N,).
         seed: of the flips.
     """
-    seen, rng = abs(differences.sum()), np.random.default_rng(seed)
-    flips = rng.choice([-1.0, 1.0], size=(RESAMPLES, len(differences))) if len(differences) < 2000 else None
-    sums = (
-        flips @ differences
-        if flips is not None
-        else np.array([rng.choice([-1.0, 1.0], size=len(differences)) @ differences for _ in range(RESAMPLES)])
-    )
+    seen, rng, n = abs(differences.sum()), np.random.default_rng(seed), len(differences)
+    blocks = [
+        rng.choice([-1.0, 1.0], size=(100, n)) @ differences for _ in range(RESAMPLES // 100)
+    ]  # all at once fill the memory
+    sums = np.concatenate(blocks)
     return float((1 + (np.abs(sums) >= seen - 1e-12).sum()) / (1 + RESAMPLES))
 
 
@@ -288,26 +286,30 @@ def _of_folder(folder: Path, decoding: str, protocol: str, suite: str, temperatu
         **({"suite": suite} if suite or stage != records.MODEL else {}),
     }
     found = [r for r in here if all((r.get(key) or "") == value for key, value in wanted.items())]
+    found = [r for r in found if temperature in (None, r["temperature"])]
     if not found:
-        known = sorted(
-            {f"{r['decoding']} under {r['protocol']}{' of ' + r['suite'] if r.get('suite') else ''}" for r in here}
-        )
+        known = sorted({_said(r) for r in here})
         raise ConfigError(
             [
-                f"{folder} has no {decoding} evaluation under {protocol}{f' of suite {suite}' if suite else ''} (it has: "
-                f"{', '.join(known) or 'none'}). Make it with eval/run.py, or name another with --decoding, --protocol, --suite."
+                f"{folder} has no {decoding} evaluation under {protocol}{f' of suite {suite}' if suite else ''}"
+                f"{f' at temperature {temperature:g}' if temperature is not None else ''} (it has: {', '.join(known) or 'none'}). Make it with "
+                f"eval/run.py, or name another with --decoding, --protocol, --suite, --temperature."
             ]
         )
-    if temperature is not None:
-        found = [r for r in found if r["temperature"] == temperature]
     apart = ("temperature", "suite", "max_new_tokens", "samples", "sampling_seed", "asked_sha256", "model_sha256")
     varied = [name for name in apart if len({r.get(name) for r in found}) > 1]
-    if varied or not found:
+    if varied:
         names = sorted(records.completions_name(r) for r in found)
         raise ConfigError(
             [
-                f"{folder} has {len(found)} such evaluations, which differ in {', '.join(varied) or 'nothing'}. Name one, by --temperature, "
-                f"--suite, or its file in {run_dir / records.COMPLETIONS}: {', '.join(names) or 'there is none'}."
+                f"{folder} has {len(found)} such evaluations, which differ in {', '.join(varied)}. Name one, by --temperature, --suite, or its file "
+                f"in {run_dir / records.COMPLETIONS}: {', '.join(names)}."
             ]
         )
     return run_dir / records.COMPLETIONS / records.completions_name(max(found, key=lambda r: r["n"]))
+
+
+def _said(record: Mapping[str, Any]) -> str:
+    """An evaluation as one would name it."""
+    how = "greedy" if record["decoding"] == "greedy" else f"sampled at {record['temperature']:g}"
+    return f"{how} under {record['protocol']}{' of ' + record['suite'] if record.get('suite') else ''}"

@@ -88,13 +88,6 @@ class Harness:
             made.append(record)
         return made
 
-    def asked(self) -> str:
-        """sha256 of what is asked and how it is read: the ids that the model sees, golds, styles, stop strings and protocol."""
-        ids = render_prompts(self.reader.tokenizer, list(self.rows["prompt"])[: self.suite.n], self.reader.template)
-        golds, styles = (list(self.rows[name])[: self.suite.n] for name in ("answer", "style"))
-        words = [ids, golds, styles, list(self.reader.stop), self.reader.protocol.sha256]
-        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
-
     def known(self, step: int) -> list[dict[str, Any]]:
         """The records of a step, one a temperature, as far as there are any."""
         wanted = [self._identity(step, t) for t in self.suite.temperatures]
@@ -112,6 +105,14 @@ class Harness:
         """The suite with the sampling seed of a step; the run's seed where the suite has none."""
         seed = self.constants["seed"] if self.suite.seed < 0 else self.suite.seed
         return replace(self.suite, seed=seed + step)
+
+
+def asked_sha256(reader: Reader, rows: Mapping[str, Sequence[str]], n: int) -> str:
+    """Of what the first n problems ask and how they are read: the ids that the model sees, golds, styles, stop strings and protocol."""
+    prompts, golds, styles = (list(rows[name])[:n] for name in ("prompt", "answer", "style"))
+    ids = render_prompts(reader.tokenizer, prompts, reader.template)
+    words = [ids, golds, styles, list(reader.stop), reader.protocol.sha256]
+    return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
 
 def evaluate(

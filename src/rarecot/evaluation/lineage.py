@@ -14,7 +14,7 @@ from rarecot import checkpoints
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.hub import is_hub_id
 
-CONFIG, VERSIONS = "config.yaml", "versions.json"  # of a run, as `training` writes them
+CONFIG, VERSIONS = "config.yaml", "versions.json"  # of a run: stage → options, stage → what they ran on
 
 _HUB_CACHE = re.compile(r"/models--([\w.-]+?)--([\w.-]+)/snapshots/(\w+)$")  # where the hub keeps what it gave
 

@@ -9,7 +9,7 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import card, records
 from rarecot.evaluation.claims import Claims
-from rarecot.evaluation.harness import Harness, Reader
+from rarecot.evaluation.harness import Harness, Reader, asked_sha256
 from rarecot.evaluation.questions import Questions
 from rarecot.evaluation.reading import read_as, read_by, read_in_run
 from rarecot.rendering import fingerprint_of_folder
@@ -46,9 +46,14 @@ def evaluate_model(folder: Path, name: str, questions: Questions, samplers: Samp
         reader = replace(reader, protocol=questions.protocol)
     else:
         suite, reader, prompt = read_by(folder, questions)
-    constants = {"stage": records.MODEL, "model": name, "seed": suite.seed}
+    constants = {
+        "stage": records.MODEL,
+        "model": name,
+        "seed": suite.seed,
+        "asked_sha256": asked_sha256(reader, questions.rows, suite.n),
+        "model_sha256": checkpoints.weights_fingerprint(folder),
+    }
     harness = Harness(out, reader, questions.rows, suite, constants, lambda record: records.append(out, record))
-    constants |= {"asked_sha256": harness.asked(), "model_sha256": checkpoints.weights_fingerprint(folder)}
     out.mkdir(parents=True, exist_ok=True)
     with Claims(out).take(constants["asked_sha256"], wait=True):
         harness.look_again()
@@ -118,7 +123,7 @@ class _Readers:
         if key not in self._known:
             read = read_in_run if self.questions.protocol.as_trained else read_by
             _, reader, prompt = read(folder, self.questions)
-            asked = Harness(folder, reader, self.questions.rows, self.questions.suite, {}, lambda record: None).asked()
+            asked = asked_sha256(reader, self.questions.rows, self.questions.suite.n)
             self._known[key] = reader, prompt, asked
         return self._known[key]
 

@@ -17,12 +17,13 @@ import yaml
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
+from rarecot.evaluation.lineage import CONFIG, VERSIONS
 from rarecot.mixtures.build import MIXTURE, Mixture, build, keep, load
 from rarecot.mixtures.spec import MANIFEST, locate, wherever
 from rarecot.training.request import Request
 from rarecot.training.start import model_folder
 
-CONFIG, VERSIONS, LOCK = "config.yaml", "versions.json", ".lock"
+LOCK = ".lock"
 
 PACKAGES = (
     "rarecot",
