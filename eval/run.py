@@ -16,6 +16,7 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
+from rarecot import stopping
 from rarecot.checkpoints import incomplete, model_folder
 from rarecot.errors import ConfigError, exit_with
 from rarecot.evaluation.checks import request_problems
@@ -29,6 +30,7 @@ from rarecot.sampling.vllm import support
 
 
 def main() -> None:
+    stopping.leave_at_once()  # what is not finished is no loss, and is made again
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     target = parser.add_mutually_exclusive_group(required=True)
     target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")

@@ -4,12 +4,14 @@ accelerate launch --config_file recipes/accelerate/cpu.yaml recipes/sft.py --con
 … --p_cot 0.4 --learning_rate 1e-3 --run_dir runs/mine     any key of the YAML, the mixture or TRL's SFTConfig
 """
 
+from rarecot import stopping
 from rarecot.errors import exit_with
 from rarecot.training import environment
 from rarecot.training.request import parse
 
 
 def main() -> None:
+    stopping.listen()
     request = parse("sft", __doc__)  # every mistake that can be seen without a model ends here
     environment.prepare(request)
 

@@ -8,6 +8,7 @@ Without --model_name_or_path it starts from the newest checkpoint in RUN_DIR/sft
 
 from pathlib import Path
 
+from rarecot import stopping
 from rarecot.errors import exit_with
 from rarecot.training import environment
 from rarecot.training.request import parse
@@ -15,6 +16,7 @@ from rarecot.training.start import make_start
 
 
 def main() -> None:
+    stopping.listen()
     request = parse("star", __doc__)  # every mistake that can be seen without a model ends here
     make_start(request, Path(__file__).with_name("sft.py"))
     environment.prepare(request)

@@ -6,7 +6,7 @@
     … --dry_run            list the runs and their state
     … --slurm slurm/sweep.sh --partition gpu     one array task for each run that starts by itself and those that go on from it
 
-Started again, it skips what is done and goes on with what was interrupted.
+Started again, it skips what is done and goes on with what was interrupted; asked to stop (USR1, TERM), its runs save and leave.
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from rarecot import stopping
 from rarecot.errors import EXIT_FAILED, ConfigError, exit_with
 from rarecot.sweeps import local, plan
 from rarecot.sweeps.spec import read_sweep
@@ -23,6 +24,7 @@ REPORT = RECIPES.parent / "eval" / "report.py"
 
 
 def main() -> None:
+    stopping.listen()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", type=Path, required=True, help="the sweep's YAML")
     parser.add_argument("--sweep_dir", type=Path, help="where its runs go, instead of the YAML's")

@@ -24,7 +24,7 @@ ALLOWED = {
     "report": {"forecast", "evaluation", "theory"},
     "sweeps": {"training", "evaluation", "mixtures", "report"},
 }
-LEAVES = {"errors", "extraction", "hub", "quiet", "types", "parsing", "rendering", "checkpoints", "stages"}
+LEAVES = {"errors", "extraction", "hub", "quiet", "types", "parsing", "rendering", "checkpoints", "stages", "stopping"}
 # package → rooms, leaves or single files that may import it when they are imported themselves
 OWNERS = {
     "vllm": {"sampling/vllm/transfer.py", "training/rl/vllm_client.py", "training/rl/vllm_rollouts.py"},

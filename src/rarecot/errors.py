@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_INTERRUPTED = 1, 2, 75, 130
+STOP_NOTE = "RARECOT_STOP_NOTE"  # environment: a file that whoever started this process reads instead of the exit code
 
 
 class ConfigError(ValueError):
@@ -24,6 +25,11 @@ class ConfigError(ValueError):
 
 class RunError(RuntimeError):
     """A run that cannot go on, for a reason that its message explains to the user: no traceback is needed."""
+
+
+class Stopped(BaseException):
+    """Work that was asked to stop and left where nothing is lost by it; its message says what is kept. No `Exception`, which libraries
+    may take for a fault of theirs."""
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -46,7 +52,11 @@ def unwritable(folder: Path) -> list[str]:
 
 def exit_with(main: Callable[[], None]) -> None:
     """Run an entry script; a `ConfigError` becomes a numbered list on stderr and exit code 2, a `RunError` its message and
-    exit code 1; what the system denies and Ctrl-C a line, too."""
+    exit code 1; what the system denies and Ctrl-C a line, too.
+
+    Work that stopped because it was asked to ends with exit code 75: nothing failed, and there is more to do. Launchers take that for
+    the failure of a worker, so who names a file in RARECOT_STOP_NOTE finds there what happened, and gets exit code 0.
+    """
     try:
         main()
     except ConfigError as error:
@@ -57,6 +67,11 @@ def exit_with(main: Callable[[], None]) -> None:
     except RunError as error:
         print(f"\nThe run stopped: {error}\n", file=sys.stderr)
         sys.exit(EXIT_FAILED)
+    except Stopped as stopped:
+        print(f"\nStopped, as asked. {stopped} The same command goes on from there.\n", file=sys.stderr, flush=True)
+        if note := os.environ.get(STOP_NOTE):
+            Path(note).write_text(f"{stopped}\n")
+        sys.exit(0 if note else EXIT_STOPPED)
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         print(f"\nThe run stopped: {error.strerror}: {error.filename}\n", file=sys.stderr)
         sys.exit(EXIT_FAILED)

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rarecot import stopping
+from rarecot.errors import EXIT_STOPPED, STOP_NOTE, Stopped
 from rarecot.sweeps.plan import is_done
 from rarecot.sweeps.spec import PlannedRun
 
 LOGS = "logs"
 _POLL = 0.2  # seconds
+_ENDS = {0: "done", EXIT_STOPPED: "stopped"}
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Outcome:
 
     Args:
         run: which.
-        status: `done`, `known` (it was there), `failed`, or `not run` (what it goes on from failed).
+        status: `done`, `known` (it was there), `failed`, `stopped` (it was asked to), or `not run` (what it goes on from failed).
         seconds: that it took.
         log: its output.
     """
@@ -54,20 +57,29 @@ def command(run: PlannedRun, sweep_dir: Path, recipes: Path) -> list[str]:
 def run_all(runs: list[PlannedRun], sweep_dir: Path, recipes: Path, jobs: int) -> Iterator[Outcome]:
     """Run what is not done yet; yields each outcome as it is known.
 
-    A run starts when the one that it goes on from is done. When this process is told to stop, so are the runs; all of them
-    go on where they were when the sweep is started again.
+    A run starts when the one that it goes on from is done. When this process is asked to stop, so are the runs, which save and leave; when
+    it ends otherwise, they end. All of them go on where they were when the sweep is started again.
 
     Args:
         runs: a run behind the one that it goes on from.
         sweep_dir: where they go.
         recipes: the folder of the recipes.
         jobs: at a time; they share the cores.
+
+    Raises:
+        Stopped: this process was asked to stop.
     """
-    waiting, ended = list(runs), {}
+    waiting, ended, told = list(runs), {}, False
     running: dict[int, tuple[PlannedRun, subprocess.Popen[bytes], float, Path]] = {}
     with _stopped_together(running):
-        while waiting or running:
-            for run in sorted(waiting, key=lambda run: run.after is None):  # what goes on first: whole chains early
+        while (waiting and not told) or running:
+            if stopping.asked() and not told:
+                told = True
+                for _, process, _, _ in running.values():
+                    process.send_signal(signal.SIGUSR1)
+            for run in (
+                [] if told else sorted(waiting, key=lambda run: run.after is None)
+            ):  # what goes on first: whole chains early
                 before = ended.get(run.after, "missing" if run.after in {r.id for r in runs} else "known")
                 outcome = None
                 if before in ("failed", "not run"):
@@ -86,9 +98,12 @@ def run_all(runs: list[PlannedRun], sweep_dir: Path, recipes: Path, jobs: int) -
             for slot, (run, process, started, log) in list(running.items()):
                 if process.poll() is not None:
                     del running[slot]
-                    ended[run.id] = "done" if process.returncode == 0 else "failed"
+                    ended[run.id] = _ENDS.get(process.returncode, "failed")
                     yield Outcome(run, ended[run.id], time.perf_counter() - started, log)
             time.sleep(_POLL)
+    if told and len(ended) < len(runs):
+        over = sum(status in ("done", "known") for status in ended.values())
+        raise Stopped(f"{over} of {len(runs)} runs are done; those that were stopped have saved.")
 
 
 def _start(run: PlannedRun, sweep_dir: Path, recipes: Path, slot: int, jobs: int) -> tuple[Any, ...]:
@@ -96,6 +111,7 @@ def _start(run: PlannedRun, sweep_dir: Path, recipes: Path, slot: int, jobs: int
     log.parent.mkdir(parents=True, exist_ok=True)
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} if jobs > 1 else {}
     environment = {**threads, **os.environ, **_device(slot, jobs)}
+    environment.pop(STOP_NOTE, None)  # the sweep's own
     with log.open("ab") as file:
         process = subprocess.Popen(
             command(run, sweep_dir, recipes), stdout=file, stderr=file, env=environment, start_new_session=True
@@ -120,12 +136,11 @@ def _stopped_together(running: dict[int, Any]) -> Iterator[None]:
     def leave(number: int, _: Any) -> None:
         sys.exit(128 + number)
 
-    before = {number: signal.signal(number, leave) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before = signal.signal(signal.SIGHUP, leave)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(signal.SIGHUP, before)
         for _, process, _, _ in running.values():
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGTERM)

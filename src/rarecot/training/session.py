@@ -9,7 +9,7 @@ from peft import PeftModel
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
 from rarecot import checkpoints
-from rarecot.errors import RunError
+from rarecot.errors import RunError, Stopped
 from rarecot.evaluation import card
 from rarecot.evaluation.callback import EvaluationCallback, progress
 from rarecot.evaluation.harness import Harness
@@ -19,6 +19,7 @@ from rarecot.sampling import Sampler, choose
 from rarecot.sampling.hf import HfSampler
 from rarecot.sampling.vllm.server import EngineLost
 from rarecot.training.length_split import split_by_length
+from rarecot.training.preemption import DataPosition, StopCallback
 from rarecot.training.run import Run
 from rarecot.training.text import Text
 from rarecot.training.tracking import listener
@@ -154,10 +155,14 @@ def fit(
         title: of the progress line.
         resume: the checkpoint to go on from.
         latest: decoding → the latest evaluation, to be shown.
+
+    Raises:
+        Stopped: it was asked to stop, and has saved.
     """
+    stop = StopCallback()
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    for callback in callbacks:
+    for callback in (*callbacks, DataPosition(), stop):  # stop last: what belongs to a step is done before it
         trainer.add_callback(callback)
     if not trainer.args.disable_tqdm:
         trainer.add_callback(ProgressLine(title, latest))
@@ -166,6 +171,9 @@ def fit(
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     state = trainer.state
     if state.global_step < state.max_steps:
+        if stop.stopped:
+            where = f"{trainer.args.output_dir}/checkpoint-{state.global_step}"
+            raise Stopped(f"{title} is saved after step {state.global_step} of {state.max_steps} in {where}.")
         raise RuntimeError(
             f"{trainer.args.output_dir} stopped after {state.global_step} of {state.max_steps} steps: no more data"
         )

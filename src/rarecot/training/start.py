@@ -1,12 +1,15 @@
 """Where a stage starts from. Light: no torch."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
-from rarecot import checkpoints
-from rarecot.errors import ConfigError
+from rarecot import checkpoints, stopping
+from rarecot.errors import ConfigError, Stopped
 from rarecot.hub import is_hub_id, model_snapshot
 
 
@@ -42,17 +45,43 @@ def tokenizer_folder(request: Any) -> Path | None:
 
 
 def make_start(request: Any, script: Path) -> None:
-    """Train the model that the tiny RL default starts from, where it is not there yet; leaves the process if that fails.
+    """Train the model that the tiny RL default starts from, where it is not there yet; leaves the process if that fails. Of several
+    processes the first one does it, alone, and the others wait.
 
     Args:
         request: a checked request for RL.
         script: recipes/sft.py.
+
+    Raises:
+        Stopped: it was asked to stop.
     """
+    if not request.start_comes_first:
+        return
+    rank = int(os.environ.get("RANK", "0"))
+    alone = {name: value for name, value in os.environ.items() if name not in _OF_A_LAUNCHER}
+    first = subprocess.Popen([sys.executable, script], env=alone) if rank == 0 and not _is_there(request) else None
+    while first.poll() is None if first else not _is_there(request):
+        time.sleep(0.2)
+        if stopping.asked():
+            if first:
+                first.send_signal(signal.SIGUSR1)
+                first.wait()
+            raise Stopped("The model that RL starts from is not trained to its end.")
+    if first and first.returncode:
+        sys.exit(first.returncode)
+
+
+def _is_there(request: Any) -> bool:
     folder = model_folder(request)
-    if request.start_comes_first and (folder is None or checkpoints.steps_left(folder)):
-        first = subprocess.run([sys.executable, script])
-        if first.returncode:
-            sys.exit(first.returncode)
+    return folder is not None and not checkpoints.steps_left(folder)
+
+
+# What makes a process one of several: torchrun's and accelerate's variables.
+_OF_A_LAUNCHER = {
+    *("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "GROUP_RANK", "ROLE_RANK", "ROLE_WORLD_SIZE"),
+    *("MASTER_ADDR", "MASTER_PORT", "TORCHELASTIC_RUN_ID", "TORCHELASTIC_USE_AGENT_STORE", "RARECOT_STOP_NOTE"),
+    *("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED"),
+}
 
 
 def missing(name: str) -> list[str]:

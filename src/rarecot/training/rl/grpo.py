@@ -24,6 +24,7 @@ from rarecot.sampling.vllm import support
 from rarecot.sampling.vllm.server import Server, misfits
 from rarecot.training import session
 from rarecot.training.models import base_name, pretrained
+from rarecot.training.preemption import PromptOrder
 from rarecot.training.request import Request
 from rarecot.training.rl import memory_plan, mismatch
 from rarecot.training.rl.anchor import Anchor, open_anchor
@@ -77,6 +78,17 @@ class RecordedGRPOTrainer(GRPOTrainer):
     text: Text
     anchor: Anchor | None = None
     anchored: bool = False  # whether it was looked for
+
+    def _get_train_sampler(self, dataset: Any = None) -> PromptOrder:
+        order = super()._get_train_sampler(dataset)
+        return PromptOrder(
+            order.data_source,
+            order.mini_repeat_count,
+            order.batch_size,
+            order.repeat_count,
+            order.shuffle,
+            order.seed,
+        )
 
     def score(self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -> list[float]:
         """Log-probability of each response under the policy as it stands, at the sampling temperature. On every rank."""

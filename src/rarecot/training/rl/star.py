@@ -30,6 +30,7 @@ from rarecot.rendering import IGNORED_LABEL
 from rarecot.sampling import Sampler, Samplers, SamplingParams
 from rarecot.training import session, sft
 from rarecot.training.models import base_name, pretrained
+from rarecot.training.preemption import leave_if_asked
 from rarecot.training.rl.losses import KEPT_RESPONSES
 from rarecot.training.rl.rollouts import RolloutRecorder, rewards_of
 from rarecot.training.run import Run
@@ -80,6 +81,7 @@ def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
 
     Raises:
         RunError: a round kept nothing.
+        Stopped: it was asked to stop; what is done is saved.
     """
     with StageTrackers(config, run.is_main) as trackers:
         run.listeners.append(trackers.send)
@@ -100,11 +102,14 @@ def _rounds(run: Run, config: Any, options: ModelConfig, text: Text, trackers: S
             _evaluate(last if is_over else during, sampler, at.progress(arguments.prompts_per_round))
             if at.round:  # measured after its end, when its card was already written; before the first it is not ours
                 card.write(run.dir, at.folder)
+        if not is_over:
+            leave_if_asked(f"STaR has {at.round} of {arguments.rounds} rounds behind it.")
         if is_over:
             if run.is_main:
                 checkpoints.stamp(at.folder, {**checkpoints.read_stamp(at.folder), "is_last": True})
             break
         kept = sampled(run, text, sampler, at)
+        leave_if_asked(f"Round {at.round + 1} of {arguments.rounds} of STaR is sampled.")
         if config.device.type == "cuda":  # an engine would hold the memory that training needs
             samplers.close()
         del sampler
