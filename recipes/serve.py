@@ -2,6 +2,7 @@
 
     python recipes/serve.py --run_dir runs/mine                 the newest NTP checkpoint of a run; log in runs/mine/server.log
     python recipes/serve.py --model CHECKPOINT --port 8000 --log server.log
+    python recipes/serve.py --config recipes/parity/quick/grpo.yaml [--key value]       what that recipe would start or go on from
 
 It listens on this machine alone unless --host says otherwise. Stop it with Ctrl-C or SIGTERM.
 """
@@ -15,12 +16,18 @@ from pathlib import Path
 from rarecot import checkpoints
 from rarecot.errors import ConfigError, exit_with
 from rarecot.sampling.vllm import serving, support
+from rarecot.training.request import parse
+from rarecot.training.start import model_folder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--run_dir", type=Path, help="serve its newest checkpoint in sft/, and log to server.log there")
     parser.add_argument("--model", type=Path, help="serve this checkpoint")
+    parser.add_argument("--config", help="serve what this recipe's run starts from; further options are the recipe's")
+    parser.add_argument("--recipe", choices=("grpo", "reinforce"), default="grpo", help="whose --config it is")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other nodes")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument(
@@ -32,15 +39,31 @@ def main() -> None:
     parser.add_argument("--gpu_memory_utilization", type=float, default=0.9)
     parser.add_argument("--tensor_parallel_size", type=int, default=1)
     parser.add_argument("--log", type=Path, help="write the server's output here too")
-    args = parser.parse_args()
+    args, rest = parser.parse_known_args()
     problems = support.problems()
-    if (args.run_dir is None) == (args.model is None):
-        problems.append("name what to serve: --run_dir or --model, one of them.")
-    folder = (args.model and checkpoints.resolve(args.model)) or (
-        args.run_dir and checkpoints.newest(args.run_dir / "sft")
-    )
-    if (args.model and folder is None) or (args.run_dir and folder is None):
-        problems.append(f"there is no complete checkpoint in {args.model or args.run_dir / 'sft'}. Train one first.")
+    if rest and not args.config:
+        problems.append(f"cannot read '{' '.join(rest)}': only a recipe takes further options (--config).")
+    if args.config:
+        words = [
+            *rest,
+            *(["--run_dir", str(args.run_dir)] if args.run_dir else []),
+            "--use_vllm",
+            "--vllm_mode",
+            "server",
+        ]
+        request = parse(args.recipe, "", ["--config", args.config, *words])
+        args.run_dir, args.max_model_len = request.run_dir, args.max_model_len or request.tokens_needed
+        args.dtype = request.arguments.vllm_dtype if args.dtype == "auto" else args.dtype
+        folder = model_folder(request)
+    elif (args.run_dir is None) == (args.model is None):
+        problems.append("name what to serve: --run_dir, --model or --config, one of them.")
+        folder = None
+    else:
+        folder = checkpoints.resolve(args.model) if args.model else checkpoints.newest(args.run_dir / "sft")
+        if folder is None:
+            problems.append(
+                f"there is no complete checkpoint in {args.model or args.run_dir / 'sft'}. Train one first."
+            )
     if not serving.is_free(args.host, args.port):
         problems.append(f"port {args.port} of {args.host} is in use. Choose another --port (and vllm_server_port).")
     if folder:
@@ -49,7 +72,8 @@ def main() -> None:
         raise ConfigError(problems)
 
     log = args.log or (args.run_dir and args.run_dir / "server.log")
-    command = serving.command(folder, **{k: v for k, v in vars(args).items() if k not in ("run_dir", "model", "log")})
+    ours = ("run_dir", "model", "config", "recipe", "log")
+    command = serving.command(folder, **{k: v for k, v in vars(args).items() if k not in ours})
     print(f"serving {folder} at http://{args.host}:{args.port}" + (f", log in {log}" if log else ""), flush=True)
     environment = {**serving.environment(), **os.environ}
     if log is None:

@@ -23,6 +23,7 @@ _WHERE = (
     "source",
     "revision",
     "move_aside",
+    "dry_run",
     "eval_batch_size",
     "disable_tqdm",
 )

@@ -25,6 +25,10 @@ class RunArguments:
     )
     system_prompt: str = _option("", "what the system says in a chat template; empty: the template's own, if any")
     max_prompt_tokens: int = _option(512, "longest rendered prompt of a corpus, in tokens; memory is planned for it")
+    dry_run: Literal["false", "true", "later"] = _option(
+        "false",
+        "true: check everything that can be checked without a model, and leave; later: its start need not be there yet",
+    )
     move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
     eval_every: int = _option(
         50, "optimizer steps between evaluations; denser in the first interval, always at the first and last step"

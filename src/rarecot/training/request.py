@@ -110,7 +110,7 @@ class Request:
 
 
 def parse(stage: str, description: str, argv: list[str] | None = None) -> Request:
-    """Read `--config FILE --key value …`; without --config, the tiny parity default, and say so.
+    """Read `--config FILE --key value …`; without --config, the tiny parity default, and say so. A dry run ends here.
 
     Raises:
         ConfigError: everything wrong that can be known without loading a model, at once.
@@ -126,7 +126,11 @@ def parse(stage: str, description: str, argv: list[str] | None = None) -> Reques
         print(f"No --config: running the tiny parity default, {path}", flush=True)
     # The default RL recipe may train its own model first, but only the one it was made for.
     is_default = config is None and not {"run_dir", "mixture", "model_name_or_path", *mixture_keys()} & set(words)
-    return make_request(stage, read_mapping(path), words, path, start_comes_first=is_default)
+    request = make_request(stage, read_mapping(path), words, path, start_comes_first=is_default)
+    if request.arguments.dry_run != "false":
+        print(f"{path} is in order: {STAGES[stage].title} in {request.run_dir}, as far as can be said without a model.")
+        sys.exit(0)
+    return request
 
 
 def make_request(
@@ -163,6 +167,7 @@ def make_request(
     if spec is None:
         raise ConfigError(problems)
     is_built = locate(arguments.mixture, path).is_dir()
+    start_comes_first = start_comes_first or arguments.dry_run == "later"
     seed = coerce(asked[0], int) if asked and is_built else spec.seed
     result = Request(stage, arguments, spec, seed, yaml_left, words_left, path, start_comes_first, is_built)
     problems += check(result)

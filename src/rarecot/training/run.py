@@ -45,6 +45,7 @@ _FREE = {
     *(
         "run_dir",
         "move_aside",
+        "dry_run",
         "output_dir",
         "run_name",
         "mixture",

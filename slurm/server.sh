@@ -1,0 +1,61 @@
+# shellcheck disable=SC2034 # what is set here is used by the scripts that source this
+# shellcheck shell=bash
+# Where rollouts come from; sourced by slurm/grpo.sh and slurm/submit.sh.
+
+# Refuses what cannot be divided.
+check_rollouts() { # check_rollouts KIND NODES GPUS_A_NODE
+  local theirs=${VLLM_GPUS:-$(($3 / 2))}
+  case $1 in
+    '' | colocate) ;;
+    node) (($2 > 1)) || die "VLLM=node gives a server the last node, and this job has one. Use --nodes=2 or more, or VLLM=split." ;;
+    split)
+      (($2 == 1)) || die "VLLM=split divides one node, and this job has $2. Use VLLM=node."
+      (($3 == 0 || (theirs > 0 && theirs < $3))) || die "VLLM=split leaves the server $theirs of $3 GPUs: both need one. Set VLLM_GPUS."
+      ;;
+    *) die "VLLM is '$1': it must be colocate, node or split, or not set (rollouts by transformers)." ;;
+  esac
+}
+
+# Sets ROLLOUTS (options of the recipe) and TRAIN (the trainer's hosts), and starts a server where one is asked for.
+rollouts() {
+  check_rollouts "$1" "${#HOSTS[@]}" "$GPUS"
+  TRAIN=("${HOSTS[@]}") ROLLOUTS=()
+  case $1 in
+    colocate) ROLLOUTS=(--use_vllm true --vllm_mode colocate) ;;
+    node)
+      TRAIN=("${HOSTS[@]:0:${#HOSTS[@]}-1}")
+      serve "${HOSTS[-1]}" 0.0.0.0 "$GPUS" "$CPUS"
+      ;;
+    split)
+      local theirs=${VLLM_GPUS:-$((GPUS / 2))} half=$((CPUS / 2))
+      ((half)) || die "VLLM=split divides the CPUs of a node, and this job has $CPUS. Use --cpus-per-task=2 or more."
+      SHARE=(--exact --mem-per-cpu="${SLURM_MEM_PER_CPU:-$((SLURM_MEM_PER_NODE / CPUS))}")
+      serve "${HOSTS[0]}" 127.0.0.1 "$theirs" "$half"
+      GPUS=$((GPUS - theirs)) CPUS=$((CPUS - half))
+      ((GPUS == 0)) || SHARE+=(--gpus-per-node="$GPUS")
+      ;;
+  esac
+}
+
+serve() { # serve HOST ADDRESS GPUS CPUS
+  local port=$((MASTER_PORT + 1)) gpus=()
+  [ "${#OPTIONS[@]}" -gt 0 ] || die "VLLM=$VLLM serves the checkpoint that a run starts from: name the run's YAML."
+  (($3 == 0)) || gpus=(--gpus-per-node="$3")
+  SERVER_LOG=logs/server-$SLURM_JOB_ID.log
+  : >"$SERVER_LOG"
+  srun --job-name=vllm --nodes=1 --ntasks=1 --nodelist="$1" --cpus-per-task="$4" "${SHARE[@]}" "${gpus[@]}" \
+    "${COMMAND[@]}" recipes/serve.py --recipe "${RECIPE:-grpo}" "${OPTIONS[@]}" --host "$2" --port "$port" \
+    --tensor_parallel_size "$(($3 > 0 ? $3 : 1))" >"$SERVER_LOG" 2>&1 &
+  SERVER=$!
+  ROLLOUTS=(--use_vllm true --vllm_mode server --vllm_server_host "$1" --vllm_server_port "$port" --vllm_group_port "$((port + 1))")
+  say "vLLM server on $1:$port, log in $SERVER_LOG"
+}
+
+# The trainer notices by itself, saves and says so; one that waits for the server does not.
+server_died() {
+  say "the vLLM server ended while the run needed it. Its last words ($SERVER_LOG):"
+  tail -n 20 "$SERVER_LOG"
+  for _ in $(seq 40); do kill -0 "$STEP" 2>/dev/null || break; sleep 0.5; done
+  kill "$STEP" 2>/dev/null || true
+  die "failed: the vLLM server ended. The same sbatch command goes on from the newest checkpoint."
+}
