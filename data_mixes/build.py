@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rarecot.errors import ConfigError, exit_with
 from rarecot.hub import is_hub_id, model_snapshot
-from rarecot.mixtures.spec import MixtureSpec, read_mapping
+from rarecot.mixtures.spec import MixtureSpec, pairs, read_mapping
 from rarecot.quiet import quiet
 from rarecot.rendering import TEMPLATES, Template, load_tokenizer, render_demonstrations
 from rarecot.tasks import Generated
@@ -34,7 +34,7 @@ def main() -> None:
     args, rest = parser.parse_known_args()
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError([f"{args.out} is not empty, and nothing is overwritten. Choose another --out."])
-    spec = MixtureSpec.from_mapping({**read_mapping(args.spec), **overrides(rest)}, where=str(args.spec))
+    spec = MixtureSpec.from_mapping({**read_mapping(args.spec), **pairs(rest)}, where=str(args.spec))
     folder = None
     if args.model:
         folder = model_snapshot(args.model) if is_hub_id(args.model) else Path(args.model)
@@ -83,14 +83,6 @@ def in_tokens(mixture: "Mixture", tokenizer: Any, template: Template, model: str
         f"in tokens of {model}: {train}prompts up to {lengths.prompt}; long demonstrations up to {lengths.long}, 99 % within "
         f"{lengths.usual_long}; long by length from {lengths.long_from}"
     )
-
-
-def overrides(rest: list[str]) -> dict[str, str]:
-    """`--key value` and `--key=value` pairs → mapping."""
-    words = [part for word in rest for part in (word.split("=", 1) if word.startswith("--") else [word])]
-    if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
-        raise ConfigError([f"cannot read {' '.join(rest)}: after the spec, give pairs like `--p_cot 0.1`."])
-    return {key.removeprefix("--"): value for key, value in zip(words[::2], words[1::2], strict=True)}
 
 
 if __name__ == "__main__":

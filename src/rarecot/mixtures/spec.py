@@ -191,6 +191,18 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return values
 
 
+def pairs(rest: list[str]) -> dict[str, str]:
+    """`--key value` and `--key=value` words of a command line → mapping.
+
+    Raises:
+        ConfigError: they are no pairs.
+    """
+    words = [part for word in rest for part in (word.split("=", 1) if word.startswith("--") else [word])]
+    if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
+        raise ConfigError([f"cannot read {' '.join(rest)}: after the spec, give pairs like `--p_cot 0.1`."])
+    return {key.removeprefix("--"): value for key, value in zip(words[::2], words[1::2], strict=True)}
+
+
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError([f"there is no file {path}. Give the path of an existing YAML, relative to where you are."])

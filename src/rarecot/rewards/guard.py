@@ -8,6 +8,17 @@ Reward = Callable[..., list[float | None]]
 Observer = Callable[..., None]
 
 
+def complete(ids: Sequence[int], ends: Collection[int], special: Collection[int]) -> bool:
+    """Whether a response ended by itself, and holds nothing that its decoded text leaves out.
+
+    Args:
+        ids: of the response, its end included.
+        ends: ids that end a response.
+        special: ids that the decoded text leaves out.
+    """
+    return bool(ids) and ids[-1] in ends and not set(special).intersection(ids[:-1])
+
+
 def bind(
     rewards: Sequence[Reward],
     eos_token_ids: Collection[int],
@@ -36,9 +47,6 @@ def bind(
     factors = list(weights) if weights is not None else [1.0] * len(rewards)
     totals: list[float] = []
 
-    def complete(ids: Sequence[int]) -> bool:
-        return bool(ids) and ids[-1] in ends and not forbidden.intersection(ids[:-1])
-
     def guarded(index: int, reward: Reward) -> Reward:
         @functools.wraps(reward)
         def call(
@@ -46,7 +54,7 @@ def bind(
         ) -> list[float | None]:
             values = reward(completions=completions, completion_ids=completion_ids, **columns, **fixed)
             values = [
-                value if value is None or complete(ids) else min(value, 0.0)
+                value if value is None or complete(ids, ends, forbidden) else min(value, 0.0)
                 for value, ids in zip(values, completion_ids, strict=True)
             ]
             if index == 0:

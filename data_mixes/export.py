@@ -1,0 +1,67 @@
+"""Write a mixture and its reward for a dedicated RL engine (verl): what to do when a model outgrows `recipes/grpo.py`.
+
+    python data_mixes/export.py data_mixes/gsm8k.yaml --to verl --out DIR [--source PATH_OR_HUB_ID] [--any_key value]
+    python data_mixes/export.py data_mixes/gsm8k.yaml --to verl --out DIR --template plain --model PATH_OR_HUB_ID
+    python data_mixes/export.py BUILT_MIXTURE --to verl --out DIR
+
+DIR/README.md then says which options verl has to be given.
+"""
+
+import argparse
+from pathlib import Path
+
+from rarecot.errors import ConfigError, exit_with, unwritable
+from rarecot.hub import is_hub_id, model_snapshot
+from rarecot.mixtures.spec import MixtureSpec, pairs, read_mapping, spec_of_manifest
+from rarecot.quiet import quiet
+from rarecot.rendering import TEMPLATES, Template, load_tokenizer
+from rarecot.rewards import CORRECTNESS
+from rarecot.rewards.single import problems_with
+from rarecot.tasks import Generated
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("mixture", type=Path, help="a mixture's YAML, or the folder of a built mixture")
+    parser.add_argument("--to", choices=("verl",), required=True, help="the engine")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write; must not hold anything yet")
+    parser.add_argument("--reward_funcs", nargs="+", default=["answer"], help=f"of {', '.join(CORRECTNESS)}")
+    parser.add_argument("--reward_weights", nargs="+", type=float, default=[], help="one each; 1 each by default")
+    parser.add_argument("--template", choices=TEMPLATES, help="default: chat for corpora, bare for generated tasks")
+    parser.add_argument("--system", default="", help="with --template chat: what the system says")
+    parser.add_argument("--model", help="folder or hub id of the model to train, for its tokenizer")
+    args, rest = parser.parse_known_args()
+    weights = args.reward_weights or [1.0] * len(args.reward_funcs)
+    problems = problems_with(args.reward_funcs, weights) + unwritable(args.out)
+    if args.out.is_dir() and any(args.out.iterdir()):
+        problems.append(f"{args.out} is not empty, and nothing is overwritten. Choose another --out.")
+    if args.mixture.is_dir() and rest:
+        problems.append(f"{args.mixture} is built, so {' '.join(rest)} comes too late. Give its YAML, or leave it out.")
+    if problems:
+        raise ConfigError(problems)
+    if args.mixture.is_dir():
+        spec = spec_of_manifest(args.mixture)
+    else:
+        spec = MixtureSpec.from_mapping({**read_mapping(args.mixture), **pairs(rest)}, where=str(args.mixture))
+    template = Template(args.template or ("bare" if isinstance(spec.task, Generated) else "chat"), args.system)
+    folder = None
+    if args.model:
+        folder = model_snapshot(args.model) if is_hub_id(args.model) else Path(args.model)
+        if not (folder / "tokenizer.json").is_file():
+            raise ConfigError([f"{folder} holds no tokenizer.json. Give --model a folder with a model, or a hub id."])
+
+    from rarecot.mixtures.build import build, load
+    from rarecot.mixtures.export import Export, write
+
+    quiet()
+    mixture = load(args.mixture) if args.mixture.is_dir() else build(spec)
+    tokenizer = load_tokenizer(folder) if folder else None
+    written = write(Export(mixture, template, tuple(args.reward_funcs), tuple(weights), tokenizer), args.out)
+    print(
+        f"{args.out}: {', '.join(written)}; {len(mixture.rl)} RL prompts, {len(mixture.test)} test problems. "
+        f"{args.out / 'README.md'} says how to start verl."
+    )
+
+
+if __name__ == "__main__":
+    exit_with(main)
