@@ -2,6 +2,7 @@
 docs/preparation/reward_function.rst), checked against verl 0.9.1's RLHFDataset and MultiTurnSFTDataset.
 """
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,7 +156,8 @@ def sft_table(export: Export, rows: Dataset) -> pa.Table:
 
 
 def concatenating(tokenizer: Any) -> Any:
-    """The tokenizer with a chat template that adds what our renderer adds and nothing else."""
+    """A copy of the tokenizer with a chat template that adds what our renderer adds and nothing else."""
+    tokenizer = copy.deepcopy(tokenizer)
     bos = tokenizer("").input_ids[:1] == [tokenizer.bos_token_id] and tokenizer.bos_token_id is not None
     tokenizer.chat_template = CONCATENATE.replace("{BOS}", BOS_ONCE if bos else "")
     return tokenizer
@@ -230,7 +232,7 @@ token ids and tells it. Without the last three options a cut-off response is jud
 counts as 12, and of parity's running bits any prefix that happens to end on the right bit counts as right. A gold that nothing can be
 compared with gives 0, where rarecot leaves the response out of its group.
 
-Before verl 0.7 the reward's options stand at the top: custom_reward_function.path and custom_reward_function.name.
+Older versions of verl have the reward's options at the top: custom_reward_function.path and custom_reward_function.name.
 
 {demonstrations}
 """
