@@ -77,7 +77,7 @@ def plan(request: Any, folder: Path, gpu: int) -> MemoryPlan:
     dtype = request.arguments.vllm_dtype
     width = BYTES["bfloat16" if half else "float32"] if dtype == "auto" else BYTES[dtype]
     colocated = request.use_vllm and value("vllm_mode") == "colocate"
-    per_layer = (2 if value("gradient_checkpointing") else 34) * shape["hidden"] * (1 if half else 2)
+    recomputed = bool(value("gradient_checkpointing"))
     return MemoryPlan(
         prompts=local * world // value("num_generations"),
         completions=local * world,
@@ -85,12 +85,36 @@ def plan(request: Any, folder: Path, gpu: int) -> MemoryPlan:
         steps=max(1, local // (micro * value("gradient_accumulation_steps"))) * value("num_iterations"),
         parameters=parameters,
         training=parameters * _training_bytes(value),
-        activations=micro * tokens * shape["layers"] * per_layer,
+        activations=activation_bytes(micro * tokens, shape["layers"], shape["hidden"], recomputed) * (1 if half else 2),
         engine=parameters * width if colocated else 0,
-        cache=2 * shape["layers"] * shape["kv_width"] * width * local * tokens if colocated else 0,
+        cache=cache_bytes(local * tokens, shape["layers"], shape["kv_width"], width) if colocated else 0,
         reserved=int(gpu * value("vllm_gpu_memory_utilization")) if colocated else 0,
         takes_turns=colocated and bool(value("vllm_enable_sleep_mode")),
     )
+
+
+def activation_bytes(tokens: int, layers: int, hidden: int, recomputed: bool) -> int:
+    """Bytes that a backward pass needs of its forward pass, in 16 bit; twice as many in 32.
+
+    Args:
+        tokens: of a micro-batch.
+        layers: of the model.
+        hidden: width of a layer.
+        recomputed: with gradient checkpointing: of each layer its input alone.
+    """
+    return tokens * layers * (2 if recomputed else 34) * hidden
+
+
+def cache_bytes(tokens: int, layers: int, kv_width: int, width: int) -> int:
+    """Bytes of keys and values.
+
+    Args:
+        tokens: held at once.
+        layers: of the model.
+        kv_width: keys of all heads.
+        width: bytes of a number.
+    """
+    return 2 * layers * kv_width * width * tokens
 
 
 def _training_bytes(value: Callable[[str], Any]) -> int:
