@@ -17,7 +17,7 @@ Nothing here was measured. The sizes of weights, gradients and AdamW are exact; 
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from rarecot.errors import ConfigError
@@ -27,6 +27,7 @@ SHARDINGS = ("ddp", "zero2", "fsdp2")
 PASSES = 5  # of a forward pass's FLOPs: old log-probabilities, forward, backward (2), recomputation
 USABLE = 0.9  # of a GPU's memory; CUDA, NCCL and fragmentation take the rest
 FEW = 16  # responses that an engine must hold at once, to be worth its weights
+ALIKE = 1.02  # times as long: no difference that these predictions can tell
 WORTH = 1.5  # times faster, from which another engine is worth its trouble
 FP32, BF16 = 4, 2
 
@@ -189,6 +190,7 @@ class Prediction:
         train: seconds.
         sync: seconds until vLLM has the new weights, its sleeping and waking included.
         overlapped: seconds of the round if the next one were generated meanwhile, on the best division of the same GPUs.
+        apart: seconds of the round if vLLM had a node of its own; None where there is no node to spare or it does not fit.
     """
 
     layout: Layout
@@ -199,6 +201,7 @@ class Prediction:
     train: float
     sync: float
     overlapped: float = 0.0
+    apart: float | None = None
 
     @property
     def seconds(self) -> float:
@@ -302,7 +305,8 @@ def layouts(gpus: int, machine: Machine) -> list[Layout]:
 
 
 def recommend(model: Model, machine: Machine, work: Round, gpus: int) -> Prediction | None:
-    """The layout with the shortest round among those that fit; None where none does."""
+    """The layout to take among those that fit; None where none does. Of those about as fast as the fastest it is the simplest (in the
+    order of `SHARDINGS`) whose training needs no more than half of the memory, else the one that needs least."""
     fitting: dict[tuple[str, int], Prediction] = {}
     for layout in layouts(
         gpus, machine
@@ -312,8 +316,14 @@ def recommend(model: Model, machine: Machine, work: Round, gpus: int) -> Predict
             fitting[kind] = made
     if not fitting:
         return None
-    best = min(fitting.values(), key=lambda found: found.seconds)
-    return Prediction(**{**vars(best), "overlapped": overlapped_seconds(model, machine, work, best)})
+    fastest = min(found.seconds for found in fitting.values())
+    alike = [found for found in fitting.values() if found.seconds <= ALIKE * fastest]
+    half = machine.gpu_memory_gib * GIB / 2
+    roomy = [found for found in alike if found.training_gpu.training + found.training_gpu.activations <= half]
+    best = roomy[0] if roomy else min(alike, key=lambda found: found.training_gpu.training)
+    apart = [found.seconds for found in fitting.values() if found.layout.servers]
+    overlapped = overlapped_seconds(model, machine, work, best)
+    return replace(best, overlapped=overlapped, apart=min(apart) if apart else None)
 
 
 def overlapped_seconds(model: Model, machine: Machine, work: Round, best: Prediction) -> float:
@@ -380,8 +390,8 @@ def table(models: list[Model], machine: Machine, work: Round, gpus: list[int]) -
         f"{machine.mfu:.0%} of the peak, decoding at {machine.decode_share:.0%} of the bandwidth.",
         "",
         "| model | GPUs | layout | GiB a GPU: training + activations, vLLM weights + cache → peak | generated tokens/s | trained tokens/s "
-        "| seconds: generate + sync + train = round | overlapped |",
-        "|---|--:|---|---|--:|--:|---|--:|",
+        "| seconds: generate + sync + train = round | vLLM on its own node | overlapped |",
+        "|---|--:|---|---|--:|--:|---|--:|--:|",
     ]
     found = {(m.name, g): recommend(m, machine, work, g) for m in models for g in gpus}
     for (name, count), made in found.items():
@@ -392,7 +402,7 @@ def table(models: list[Model], machine: Machine, work: Round, gpus: list[int]) -
 
 def _row(name: str, gpus: int, made: Prediction | None, work: Round) -> str:
     if made is None:
-        return f"| {name} | {gpus} | does not fit: LoRA, or more GPUs | – | – | – | – | – |"
+        return f"| {name} | {gpus} | does not fit: LoRA, or more GPUs | – | – | – | – | – | – |"
     plan, layout = made.training_gpu, made.layout
     place = f"vLLM on {layout.servers} of its own" if layout.servers else "vLLM colocated, asleep in training"
     split = f", tensor parallel {layout.tensor_parallel}" if layout.tensor_parallel > 1 else ""
@@ -404,7 +414,7 @@ def _row(name: str, gpus: int, made: Prediction | None, work: Round) -> str:
     sharding = layout.sharding if gpus > 1 else "one process"
     return (
         f"| {name} | {gpus} | {sharding}; {place}{split} | {held} | {rates[0]:,.0f} | {rates[1]:,.0f} | {seconds} "
-        f"| {made.seconds / made.overlapped:.2f}× |"
+        f"| {'–' if made.apart is None else f'{made.apart:.1f} s'} | {made.seconds / made.overlapped:.2f}× |"
     )
 
 
