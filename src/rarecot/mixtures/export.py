@@ -200,9 +200,11 @@ def readme(export: Export, folder: Path, lengths: Lengths | None) -> str:
     demonstrations = (
         "This mixture draws demonstrations without end, so there is no sft.parquet: train with `recipes/sft.py`, or build it with online: false."
         if export.mixture.fixed is None
-        else "SFT (prompt and response tokenised apart, as rarecot does, hence the last data option):\n\n"
+        else "SFT (prompt and response are tokenised apart, as rarecot does, which ignore_input_ids_mismatch permits):\n\n"
         + _command("torchrun --standalone --nproc_per_node=8 -m verl.trainer.sft_trainer", sft)
     )
+    if chat and export.mixture.fixed is not None:
+        demonstrations += "\n\nverl trains on what the chat template puts behind a response, too; rarecot ends with the end-of-sequence token."
     return README.format(
         name=export.name,
         sha=export.mixture.manifest["sha256"][:12],
