@@ -9,6 +9,31 @@ from transformers import TrainerCallback
 from rarecot.evaluation.harness import Harness
 from rarecot.sampling import Sampler
 
+BLANK_TOKENS = 2  # of a row that fills up a batch
+
+
+def blank_rows(args: Any, rows: int) -> int:
+    """How many blank rows fill up the last batches of an epoch, so that all processes have as many; one process needs none.
+
+    Args:
+        args: the trainer's config.
+        rows: of its training set.
+    """
+    return -rows % (args.train_batch_size * args.world_size) if args.world_size > 1 else 0
+
+
+def tokens_seen(args: Any, state: Any, rows: int) -> int:
+    """Tokens that a trainer has seen, without those of the blank rows at the end of each epoch.
+
+    Args:
+        args: the trainer's config.
+        state: the trainer's state.
+        rows: of its training set.
+    """
+    per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    epochs = state.global_step // -(-rows // per_step)
+    return int(state.num_input_tokens_seen) - epochs * blank_rows(args, rows) * BLANK_TOKENS
+
 
 def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, int]:
     """Where a trainer stands: optimizer steps, sequences (demonstrations or rollouts) and tokens of this stage; of a trainer that
@@ -21,11 +46,13 @@ def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, 
     """
     per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
     if epoch_rows is None:
+        tokens = int(state.num_input_tokens_seen)
         reuse = getattr(args, "num_iterations", 1)  # GRPO may take several steps on the same rollouts
         sequences = state.global_step * per_step // reuse
     else:
         epochs, steps = divmod(state.global_step, -(-epoch_rows // per_step))
         sequences = epochs * epoch_rows + steps * per_step
+        tokens = tokens_seen(args, state, epoch_rows)
     rounds = {}
     if hasattr(args, "steps_per_generation"):
         steps_a_round = args.steps_per_generation * args.num_iterations / args.gradient_accumulation_steps
@@ -34,7 +61,7 @@ def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, 
         "step": state.global_step,
         **rounds,
         "sequences_seen": sequences,
-        "tokens_seen": int(state.num_input_tokens_seen),
+        "tokens_seen": tokens,
     }
 
 

@@ -29,6 +29,10 @@ class RunArguments:
         "false",
         "true: check everything that can be checked without a model, and leave; later: its start need not be there yet",
     )
+    global_batch_size: int = _option(
+        0,
+        "sequences (demonstrations, or rollouts) of one optimizer step over all processes; gradient_accumulation_steps follows. 0: not fixed",
+    )
     move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
     eval_every: int = _option(
         50, "optimizer steps between evaluations; denser in the first interval, always at the first and last step"

@@ -10,6 +10,7 @@ from rarecot.hub import is_hub_id
 from rarecot.stages import STAGES
 from rarecot.tasks import Generated
 from rarecot.tasks.sources import missing_source, sources_of
+from rarecot.training import batch
 from rarecot.training.rl import checks as rl
 from rarecot.training.start import missing, model_folder, tokenizer_folder
 
@@ -56,7 +57,7 @@ def _common(request: Any) -> list[str]:
             problems.append(f"{key} is {getattr(arguments, key)}: it counts tokens, so it must be {least} or more.")
     if request.trainer_value("use_peft") is True:
         problems += _lora(request)
-    problems += _trackers(request)
+    problems += _trackers(request) + batch.problems(request)
     max_steps = request.trainer_value("max_steps")
     if spec.online and request.stage == "sft" and not (isinstance(max_steps, int) and max_steps > 0):
         problems.append("the mixture is online, so training has no natural end. Set max_steps.")

@@ -7,7 +7,7 @@ from typing import Any
 from trl import ModelConfig
 
 from rarecot.quiet import quiet
-from rarecot.training import session
+from rarecot.training import batch, session
 from rarecot.training.request import Request
 from rarecot.training.run import Run, open_run
 from rarecot.training.text import Text, text_of
@@ -29,6 +29,9 @@ def launch(request: Request, train: Train) -> None:
     with config.main_process_first():  # rank 0 makes the directory, and moves another aside, before the others look
         run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
     if not session.report_complete(run):
+        if run.is_main:
+            factors = (config.train_batch_size, config.gradient_accumulation_steps, config.world_size)
+            print(batch.describe(request.stage, *factors), flush=True)
         train(run, config, options, text_of(run, config))  # what does not fit the model is refused before it loads
     if run.is_main:
         print(verdict(run.dir))

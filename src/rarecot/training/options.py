@@ -22,6 +22,7 @@ _DEFAULTS: dict[str, Any] = {
     "save_only_model": False,
     "dataloader_pin_memory": False,
     "lora_dropout": 0.0,  # dropout makes RL's log-probabilities differ from those of the policy that sampled
+    "ddp_find_unused_parameters": False,  # every parameter takes part in every step
     "disable_tqdm": False,  # transformers hides its bar when its log level is quiet
 }
 DEFAULTS: dict[str, dict[str, Any]] = {name: {**_DEFAULTS, **stage.defaults} for name, stage in STAGES.items()}

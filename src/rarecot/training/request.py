@@ -17,6 +17,7 @@ from rarecot.errors import ConfigError, nearest
 from rarecot.mixtures.spec import MixtureSpec, coerce, locate, mixture_keys, read_mapping, spec_of_manifest
 from rarecot.stages import STAGES
 from rarecot.tasks import Generated
+from rarecot.training import batch
 from rarecot.training.arguments import ARGUMENTS, RunArguments
 from rarecot.training.checks import check
 from rarecot.training.options import trainer_options
@@ -100,13 +101,22 @@ class Request:
     def trainer_value(self, key: str) -> Any:
         """What TRL's option will be, as far as can be said without TRL: asked for, our default, or that in its source.
         Words from the command line are read like YAML scalars."""
+        if key == "gradient_accumulation_steps" and self.arguments.global_batch_size > 0:
+            return batch.accumulation(self)
+        value = self.asked(key)
+        if value is None and key not in {*self.from_command_line, *self.from_yaml}:
+            return trainer_options(self.stage)[key].default
+        return value
+
+    def asked(self, key: str) -> Any:
+        """What YAML or command line say of TRL's option; None: nothing, or null."""
         if key in self.from_command_line:
             words = self.from_command_line[key]
             return _scalar(words[0]) if len(words) == 1 else [_scalar(word) for word in words]
         if key in self.from_yaml:
             value = self.from_yaml[key]
             return _scalar(value) if isinstance(value, str) else value
-        return trainer_options(self.stage)[key].default
+        return None
 
 
 def parse(stage: str, description: str, argv: list[str] | None = None) -> Request:

@@ -20,6 +20,7 @@ from rarecot.evaluation import records
 from rarecot.evaluation.lineage import CONFIG, VERSIONS
 from rarecot.mixtures.build import MIXTURE, Mixture, build, keep, load
 from rarecot.mixtures.spec import MANIFEST, locate, wherever
+from rarecot.training import batch
 from rarecot.training.request import Request
 from rarecot.training.start import model_folder
 
@@ -56,6 +57,7 @@ _FREE = {
         "split_by_length",
     ),
     *("disable_tqdm", "report_to", "save_total_limit", "dataloader_num_workers", "log_completions"),
+    "ddp_find_unused_parameters",
     *("vllm_server_base_url", "vllm_server_host", "vllm_server_port", "vllm_server_timeout", "vllm_server_log"),
     *("vllm_group_port", "vllm_request_timeout", "vllm_gpu_memory_utilization", "sync_check_every", "sync_tolerance"),
     *("logging_dir", "logging_steps", "logging_strategy", "logging_first_step"),
@@ -153,6 +155,7 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
     source = locate(request.arguments.mixture, request.config_path)
     mixture = load(source) if source.is_dir() else build(request.spec)
     flat = _plain({**asdict(request.arguments), **resolved, **mixture.spec.to_mapping(), "seed": request.seed})
+    flat["world_size"] = batch.world_size()
     if (start := model_folder(request)) is not None:
         flat["starts_from"] = os.path.relpath(start, request.run_dir)
     run = Run(request.run_dir, request, mixture, is_main)
@@ -168,6 +171,10 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
                     "mixed with another. Use another --run_dir, or --move_aside true to rename the old one."
                 ]
             )
+        else:
+            line = batch.resumed_elsewhere(request.stage, _read(request.run_dir / CONFIG).get(request.stage, {}), flat)
+            if line and not run.is_complete and run.resume_from() is not None:
+                print(line, flush=True)
         if not run.is_complete:  # a finished stage keeps the provenance of what made its numbers
             request.output_dir.mkdir(parents=True, exist_ok=True)
             config = {**_read(request.run_dir / CONFIG), request.stage: flat}
@@ -247,7 +254,11 @@ def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[s
     changes = []
     if request.stage in begun:
         old = before.get(request.stage, {})
-        changed = [k for k in flat if k in old and k not in _FREE and wherever(old[k]) != wherever(flat[k])]
+        free = _FREE
+        if set(batch.FACTORS) <= set(old):
+            free = free | batch.SHARED_OUT
+            changes += [f"{request.stage}: {change}" for change in batch.changes(old, flat)]
+        changed = [k for k in flat if k in old and k not in free and wherever(old[k]) != wherever(flat[k])]
         changes += [f"{request.stage}: {k} {old[k]!r} → {flat[k]!r}" for k in sorted(changed)]
     manifest = request.run_dir / MANIFEST
     if not changes and begun and manifest.is_file():

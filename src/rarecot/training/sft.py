@@ -9,12 +9,13 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 from peft import PeftConfig
 from transformers import set_seed
-from trl import ModelConfig, SFTTrainer
+from trl import ModelConfig
 
 from rarecot.mixtures.build import Mixture
 from rarecot.rendering import render_demonstrations
 from rarecot.tasks import Generated
 from rarecot.training import session
+from rarecot.training.exact_epochs import ExactSFTTrainer
 from rarecot.training.models import base_name, from_scratch, pretrained
 from rarecot.training.request import Request
 from rarecot.training.run import Run
@@ -53,8 +54,8 @@ def rendered(mixture: Mixture, text: Text) -> Dataset | IterableDataset:
 
 def make_trainer(
     config: Any, model: Any, adapter: PeftConfig | None, text: Text, dataset: Dataset | IterableDataset
-) -> SFTTrainer:
-    """TRL's trainer."""
-    return SFTTrainer(
+) -> ExactSFTTrainer:
+    """TRL's trainer, exact on several processes."""
+    return ExactSFTTrainer(
         model=model, args=config, train_dataset=dataset, processing_class=text.tokenizer, peft_config=adapter
     )

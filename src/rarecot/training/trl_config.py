@@ -35,6 +35,8 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
     is_sft = STAGES[request.stage].config == "SFTConfig"
     if request.use_vllm and not is_sft:  # the tightest context that fits: less cache, and no guess of vLLM's
         computed["vllm_max_model_length"] = request.tokens_needed
+    if request.arguments.global_batch_size:
+        computed["gradient_accumulation_steps"] = request.trainer_value("gradient_accumulation_steps")
     defaults = {**DEFAULTS[request.stage], **computed, **request.from_yaml}
     parser.set_defaults_with_config(**defaults)
     words = [
@@ -50,4 +52,12 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
         raise ConfigError([f"TRL refuses the options of {request.stage}: {error}"]) from error
     if is_sft:  # tokens_seen in records; GRPO's trainer counts by itself. Not settable by the parser.
         config.include_num_input_tokens_seen = "non_padding"
+    wanted, step = request.arguments.global_batch_size, config.train_batch_size * config.gradient_accumulation_steps
+    if wanted not in (0, step * config.world_size):
+        raise ConfigError(
+            [
+                f"global_batch_size is {wanted}, but this process uses {config.n_gpu} GPUs at once and a step would hold "
+                f"{step * config.world_size}. Start one process a GPU (accelerate launch), or set CUDA_VISIBLE_DEVICES to one."
+            ]
+        )
     return config, model_config

@@ -1,6 +1,5 @@
 """What would go wrong in RL, said before it starts. Light: no torch, no model; a check returns sentences."""
 
-import os
 from typing import Any
 
 from rarecot import checkpoints
@@ -8,6 +7,7 @@ from rarecot.errors import nearest
 from rarecot.rewards import REWARDS
 from rarecot.sampling.vllm import support
 from rarecot.tasks import Generated
+from rarecot.training.batch import world_size
 from rarecot.training.rl.losses import LOSS_NORMALISATION, SEQUENCE_LEVEL
 from rarecot.training.start import missing, model_folder
 
@@ -197,7 +197,7 @@ def _batches(request: Any) -> list[str]:
     if wrong := [key for key, value in values.items() if not isinstance(value, int) or value < 1]:
         return [f"{key} is {values[key]!r}: it must be a whole number, 1 or more." for key in wrong]
     per_device, accumulation, group = values.values()
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = world_size()
     steps_per_generation = request.trainer_value("steps_per_generation") or accumulation
     batch = request.trainer_value("generation_batch_size") or per_device * world * steps_per_generation
     if group < 2:

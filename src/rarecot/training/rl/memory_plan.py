@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints
+from rarecot.training.batch import world_size
 
 GIB = 2**30
 BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -66,7 +67,7 @@ def plan(request: Any, folder: Path, gpu: int) -> MemoryPlan:
     value = request.trainer_value
     shape = checkpoints.shape(folder)
     parameters = checkpoints.parameters(folder)
-    world = int(os.environ.get("WORLD_SIZE", "1"))
+    world = world_size()
     micro = value("per_device_train_batch_size")
     per_generation = value("steps_per_generation") or value("gradient_accumulation_steps")
     local = micro * per_generation

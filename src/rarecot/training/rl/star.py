@@ -24,6 +24,7 @@ from trl import ModelConfig
 from rarecot import checkpoints
 from rarecot.errors import RunError
 from rarecot.evaluation import card, records
+from rarecot.evaluation.callback import tokens_seen
 from rarecot.evaluation.harness import Harness
 from rarecot.forecast import audit
 from rarecot.rendering import IGNORED_LABEL
@@ -233,7 +234,8 @@ def _train(
     trainer = sft.make_trainer(here, model, adapter, text, _rendered(kept, text))
     per_round = request.arguments.prompts_per_round
     stamp = session.StampCallback(
-        run, CONSTANTS, text, lambda args, state: at.progress(per_round, state.global_step, state.num_input_tokens_seen)
+        *(run, CONSTANTS, text),
+        lambda args, state: at.progress(per_round, state.global_step, tokens_seen(args, state, len(kept))),
     )
     title = f"STaR {at.round + 1}/{request.arguments.rounds}"
     trackers.offset = at.step
