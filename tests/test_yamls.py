@@ -78,10 +78,34 @@ def test_linear(path):
     assert "Cost: " in path.read_text()
 
 
+# File name → distributed type, processes, machines: what it says that it is.
+LAUNCHED = {
+    "cpu": ("NO", 1, 1),
+    "gloo": ("MULTI_GPU", 2, 1),  # over gloo where the environment says CPU: tests/training/test_processes.py
+    "cuda": ("NO", 1, 1),
+    "ddp": ("MULTI_GPU", 8, 1),
+    "fsdp2": ("FSDP", 8, 1),
+    "zero2": ("DEEPSPEED", 8, 1),
+    "zero3": ("DEEPSPEED", 8, 1),
+    "multi-node": ("MULTI_GPU", 16, 2),
+}
+
+
 @pytest.mark.parametrize("path", names("recipes/accelerate"), ids=lambda p: p.stem)
 def test_accelerate_config(path):
-    from accelerate.commands.config.config_args import ClusterConfig
+    from accelerate.commands.config.config_args import ClusterConfig, load_config_from_file
 
-    values = yaml.safe_load(path.read_text())
-    assert set(values) <= set(ClusterConfig.__dataclass_fields__)
-    ClusterConfig.from_yaml_file(path)
+    assert path.read_text().startswith("#"), "it says in a line what it is for"
+    assert set(yaml.safe_load(path.read_text())) <= set(ClusterConfig.__dataclass_fields__)
+    config = load_config_from_file(str(path))
+    kind = getattr(config.distributed_type, "value", config.distributed_type)
+    assert (kind, config.num_processes, config.num_machines) == LAUNCHED[path.stem]
+    assert config.use_cpu == (path.stem in ("cpu", "gloo"))
+    assert config.mixed_precision == ("no" if config.use_cpu else "bf16")
+    if path.stem == "fsdp2":
+        asked = config.fsdp_config
+        assert (asked["fsdp_version"], asked["fsdp_auto_wrap_policy"]) == (2, "TRANSFORMER_BASED_WRAP")
+        assert asked["fsdp_state_dict_type"] == "FULL_STATE_DICT"
+    if kind == "DEEPSPEED":
+        assert f"zero{config.deepspeed_config['zero_stage']}" == path.stem
+        assert config.deepspeed_config["zero3_save_16bit_model"] == (path.stem == "zero3")
