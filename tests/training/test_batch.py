@@ -23,6 +23,7 @@ def request(monkeypatch, world=1, stage="sft", words=None, **values):
         "max_length": None,
         "eval_n": 16,
     }
+    given |= {"max_length": None} if stage == "sft" else {}
     return make_request(stage, {**given, **values}, words or {}, HERE)
 
 
@@ -118,10 +119,11 @@ def test_each_row_comes_once_an_epoch_in_the_order_of_one_process(rows, held, wo
     for epoch in (0, 1):
         alone = SeedableRandomSampler(range(rows), data_seed=7)
         alone.set_epoch(epoch)
-        filled = ThenBlanks(SeedableRandomSampler(range(rows), data_seed=7), rows, blanks)
-        filled.set_epoch(epoch)
-        every = BatchSampler(filled, held, drop_last=False)
-        shards = [list(BatchSamplerShard(every, world, rank)) for rank in range(world)]
+        shards = []
+        for rank in range(world):  # each process has a sampler of its own
+            filled = ThenBlanks(SeedableRandomSampler(range(rows), data_seed=7), rows, blanks)
+            filled.set_epoch(epoch)
+            shards.append(list(BatchSamplerShard(BatchSampler(filled, held, drop_last=False), world, rank)))
         assert {len(shard) for shard in shards} == {-(-rows // (held * world))}
         together = [row for batches in zip(*shards, strict=True) for one in batches for row in one]
         assert together[:rows] == list(alone)

@@ -50,6 +50,13 @@ def without_seconds(run_dir):
     return [{**record, "seconds": 0} for record in records.read(run_dir)]
 
 
+def interrupted(run_dir, copy):
+    """As if a run had been killed after step 10, in the middle of an epoch that is not the first."""
+    shutil.copytree(run_dir, copy)
+    for step in (20, 22):
+        shutil.rmtree(copy / f"sft/checkpoint-{step}")
+
+
 STEP = ("--n", "29", "--max_steps", "22", "--global_batch_size", "12")  # 29 demonstrations: no step divides an epoch
 
 
@@ -132,9 +139,7 @@ def test_star_learns_from_each_kept_response_once_an_epoch(one, tmp_path):
 
 
 def test_another_number_of_processes_may_go_on_with_the_same_step(one, tmp_path):
-    shutil.copytree(one, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run/sft/checkpoint-22")
-    shutil.rmtree(tmp_path / "run/sft/checkpoint-20")
+    interrupted(one, tmp_path / "run")
     launch = ("torchrun", "--nproc_per_node", "2", "--master_port", str(next(PORTS)), "--")
     other = ("--per_device_train_batch_size", "6", "--run_dir", tmp_path / "run", "--logging_steps", "1")
     larger = run_command(*launch, *tiny("sft"), *STEP[:4], *other, "--global_batch_size", "24", **CPU)
