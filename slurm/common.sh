@@ -93,7 +93,7 @@ launch() { # launch GPUS_A_NODE CPUS_A_NODE HOST,HOST -- SCRIPT …
   say "$(basename "$1"): $all processes, $config"
   srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --nodelist="$hosts" --cpus-per-task="$cpus" "${SHARE[@]}" \
     --kill-on-bad-exit=1 --wait=60 bash slurm/node.sh "${COMMAND[@]}" -m accelerate.commands.launch --config_file "$config" \
-    --num_machines "$nodes" --num_processes "$all" --machine_rank %NODE% --main_process_ip "${hosts%%,*}" \
+    --num_machines "$nodes" --num_processes "$all" --machine_rank @NODE@ --main_process_ip "${hosts%%,*}" \
     --main_process_port "$MASTER_PORT" "$@" &
   STEP=$!
 }

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from accelerate import PartialState
 from trl import ModelConfig
 
+from rarecot.errors import Stopped
 from rarecot.quiet import quiet
 from rarecot.training import batch, session
 from rarecot.training.request import Request
@@ -23,8 +25,27 @@ def launch(request: Request, train: Train) -> None:
     Args:
         request: `environment.prepare` has seen it.
         train: of the stage: given the run, TRL's config, the model's options, and how its text is rendered.
+
+    Raises:
+        Stopped: it was asked to stop; on all processes.
     """
     quiet()
+    try:
+        _launch(request, train)
+    except Stopped:
+        part()
+        raise
+    part()
+
+
+def part() -> None:
+    """Several processes end together: torch may crash one that leaves while its connections live."""
+    if PartialState().num_processes > 1:
+        PartialState().wait_for_everyone()
+        PartialState().destroy_process_group()
+
+
+def _launch(request: Request, train: Train) -> None:
     config, options = trl_config(request)
     with config.main_process_first():  # rank 0 makes the directory, and moves another aside, before the others look
         run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
