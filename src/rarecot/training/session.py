@@ -45,7 +45,7 @@ class ProgressLine(ProgressCallback):
             shown |= {"greedy": f"{greedy['accuracy']:.0%}", "length": f"{greedy['length_median']:g}"}
         if sampled := self.latest.get("sampled"):
             shown |= {"long": f"{sampled['long_share']:.0%}"}
-        self.training_bar.set_postfix(shown)
+        self.training_bar.set_postfix(shown, refresh=False)
 
 
 @dataclass
