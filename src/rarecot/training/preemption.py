@@ -10,6 +10,7 @@ import torch
 from accelerate import PartialState
 from torch.utils.data import DataLoader, Sampler
 from transformers import TrainerCallback
+from transformers.trainer_utils import has_length
 from trl.trainer.utils import RepeatSampler
 
 from rarecot import checkpoints, stopping
@@ -85,7 +86,7 @@ class DataPosition(TrainerCallback):
     def on_train_begin(
         self, args: Any, state: Any, control: Any, train_dataloader: DataLoader | None = None, **_: Any
     ) -> None:
-        if state.global_step and hasattr(train_dataloader, "__len__"):
+        if state.global_step and has_length(train_dataloader):
             steps = max(1, -(-len(train_dataloader) // args.gradient_accumulation_steps))
             for sampler in samplers_in(train_dataloader):
                 sampler.set_epoch(state.global_step // steps)
