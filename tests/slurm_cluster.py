@@ -71,10 +71,14 @@ class Cluster:
     def ended(self, number: str, seconds: float = 240) -> dict[str, str]:
         """A job once it has ended and left its nodes; what it printed is in `log`."""
         deadline = time.monotonic() + seconds
-        while self.login("squeue", "--noheader", "--jobs", number, "--states=all", "--format=%T") not in TERMINAL:
+        while self.state(number) not in TERMINAL:
             assert time.monotonic() < deadline, self.log(number)
             time.sleep(0.3)
         return self.job(number)
+
+    def state(self, number: str) -> str:
+        """COMPLETED, RUNNING, …"""
+        return self.login("squeue", "--noheader", "--jobs", number, "--states=all", "--format=%T")
 
     def log(self, number: str) -> str:
         """What a job printed, all of its starts."""
@@ -84,8 +88,12 @@ class Cluster:
         """Wait for something that a running job does."""
         deadline = time.monotonic() + seconds
         while not condition():
+            for _ in range(10):
+                time.sleep(0.05)
+                if condition():
+                    return
+            assert self.state(number) not in TERMINAL or condition(), self.log(number)
             assert time.monotonic() < deadline, self.log(number)
-            time.sleep(0.05)
 
     def processes(self) -> list[str]:
         """What of ours runs on the nodes."""

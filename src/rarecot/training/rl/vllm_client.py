@@ -7,6 +7,8 @@ vLLM's pluggable transfer.
 
 import contextlib
 import functools
+import os
+import socket
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
@@ -23,8 +25,6 @@ from vllm.utils.network_utils import get_ip
 from rarecot.sampling.vllm import server, support
 from rarecot.sampling.vllm.sampler import row_seed
 from rarecot.sampling.vllm.transfer import open_group, send
-
-LOOPBACK = ("127.0.0.1", "localhost", "0.0.0.0", "::1")
 
 
 class Client(VLLMClient):
@@ -94,11 +94,13 @@ class Client(VLLMClient):
         }
 
     def init_communicator(self, device: Any = 0) -> None:
+        # Where the server finds the trainer. Left alone, vLLM asks for the way to the internet, which nodes of a cluster may not have.
+        os.environ.setdefault("VLLM_HOST_IP", address_towards(self.base_url))
         if torch.device(device).type == "cuda":
             super().init_communicator(device)
             return
         world_size = self.get_world_size() + 1  # its workers, and the trainer as rank 0
-        info = {"master_address": "127.0.0.1" if self.host in LOOPBACK else get_ip(), "master_port": self.group_port}
+        info = {"master_address": get_ip(), "master_port": self.group_port}
         info |= {"rank_offset": 1, "world_size": world_size}
         self._gloo = self._meanwhile(
             "init_weight_transfer_engine",
@@ -123,6 +125,15 @@ class Client(VLLMClient):
             result = ours()
             theirs.result()
         return result
+
+
+def address_towards(url: str) -> str:
+    """This machine's address on the network by which it reaches a server."""
+    where = urllib.parse.urlsplit(url)
+    family, kind, *_, address = socket.getaddrinfo(where.hostname, where.port or 80, type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind) as probe:
+        probe.connect(address)  # nothing is sent
+        return probe.getsockname()[0]
 
 
 def _content(response: Any) -> Any:
