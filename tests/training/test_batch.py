@@ -20,7 +20,6 @@ def request(monkeypatch, world=1, stage="sft", words=None, **values):
     given = {
         "mixture": str(ROOT / "data_mixes/parity-tiny.yaml"),
         "run_dir": "/tmp/nowhere",
-        "max_length": None,
         "eval_n": 16,
     }
     given |= {"max_length": None} if stage == "sft" else {}

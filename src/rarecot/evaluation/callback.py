@@ -8,6 +8,7 @@ from transformers import TrainerCallback
 
 from rarecot.evaluation.harness import Harness
 from rarecot.sampling import Sampler
+from rarecot.sampling.shared import from_main
 
 BLANK_TOKENS = 2  # of a row that fills up a batch
 
@@ -73,13 +74,13 @@ def due(step: int, every: int) -> bool:
 
 @dataclass
 class EvaluationCallback(TrainerCallback):
-    """Evaluates the model in training, on rank 0.
+    """Evaluates the model in training, on all processes.
 
     Args:
         harness: of the stage.
         last: of the stage's last step, with more problems.
         every: optimizer steps between evaluations.
-        sampler_for: the model in training → its sampler. Called on every rank, as it may take part in a collective.
+        sampler_for: the model in training → its sampler, as one of all processes.
         epoch_rows: see `progress`.
     """
 
@@ -100,8 +101,25 @@ class EvaluationCallback(TrainerCallback):
 
     def _evaluate(self, args: Any, state: Any, model: Any) -> None:
         sampler = self.sampler_for(getattr(model, "module", model))  # DDP wraps the model that generates
-        if not state.is_world_process_zero:
-            return
         harness = self.last if state.global_step == state.max_steps else self.harness
-        for record in harness.measure(sampler, progress(args, state, self.epoch_rows)):
+        at = progress(args, state, self.epoch_rows)
+        for record in measure_together(harness, sampler, at, state.is_world_process_zero):
             self.latest[record["decoding"]] = record
+
+
+def measure_together(
+    harness: Harness, sampler: Sampler, progress: dict[str, int], is_main: bool
+) -> list[dict[str, Any]]:
+    """Make the evaluations of a step that are missing, on all processes; returns their records on rank 0.
+
+    Args:
+        harness: of the stage.
+        sampler: as one of all processes.
+        progress: where the stage stands.
+        is_main: whether this is rank 0, whose records say what is missing: a shared file system may show others' late.
+    """
+    missing = from_main(harness.missing(progress["step"]) if is_main else [])
+    if is_main:
+        return harness.measure(sampler, progress)
+    harness.assist(sampler, progress["step"], missing)
+    return []

@@ -88,6 +88,17 @@ class Harness:
             made.append(record)
         return made
 
+    def assist(self, sampler: Sampler, step: int, temperatures: Sequence[float]) -> None:
+        """Take part in the evaluations of a step that rank 0 makes: sample, and leave judging and writing to it.
+
+        Args:
+            sampler: the model at that step, as one of all processes.
+            step: optimizer steps.
+            temperatures: what rank 0 finds missing.
+        """
+        for temperature in temperatures:
+            sampler.sample(*_asked(self.reader, self.rows, self._at(step), temperature))
+
     def known(self, step: int) -> list[dict[str, Any]]:
         """The records of a step, one a temperature, as far as there are any."""
         wanted = [self._identity(step, t) for t in self.suite.temperatures]
@@ -131,11 +142,9 @@ def evaluate(
         The measured part of a record, and the responses, in the order of the rows.
     """
     started = time.perf_counter()
-    prompts = list(rows["prompt"])[: suite.n]
     description = _describe(suite, temperature)
     samples = description["samples"]
-    params = SamplingParams(suite.max_new_tokens, temperature, samples, suite.seed, stop=reader.stop)
-    completions = sampler.sample(render_prompts(reader.tokenizer, prompts, reader.template), params)
+    completions = sampler.sample(*_asked(reader, rows, suite, temperature))
     responses = respond_all(
         [name for name in rows["problem_id"][: suite.n] for _ in range(samples)],
         [completion for several in completions for completion in several],
@@ -151,6 +160,16 @@ def evaluate(
         "sampler": sampler.name,
         "seconds": round(time.perf_counter() - started, 3),
     }, responses
+
+
+def _asked(
+    reader: Reader, rows: Mapping[str, Sequence[str]], suite: Suite, temperature: float
+) -> tuple[list[list[int]], SamplingParams]:
+    """What an evaluation asks of its sampler."""
+    prompts = list(rows["prompt"])[: suite.n]
+    samples = _describe(suite, temperature)["samples"]
+    params = SamplingParams(suite.max_new_tokens, temperature, samples, suite.seed, stop=reader.stop)
+    return render_prompts(reader.tokenizer, prompts, reader.template), params
 
 
 def respond_all(

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from transformers import GenerationConfig
 
 from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids, stop_string
@@ -24,10 +25,12 @@ class HfSampler:
         model: the model, on its device; its training mode is restored after every call.
         tokenizer: with distinct pad and eos.
         batch_size: sequences decoded together.
+        sharded: the weights lie in parts on several processes (FSDP, ZeRO-3): each forward is a collective, so all processes must call
+            `sample`, and they make as many forwards each, those with nothing left on a row that counts for nothing.
     """
 
-    def __init__(self, model: Any, tokenizer: Any, batch_size: int = 256):
-        self.model, self.tokenizer, self.batch_size = model, tokenizer, batch_size
+    def __init__(self, model: Any, tokenizer: Any, batch_size: int = 256, sharded: bool = False):
+        self.model, self.tokenizer, self.batch_size, self.sharded = model, tokenizer, batch_size, sharded
         self.name = f"transformers {str(model.dtype).removeprefix('torch.')}"
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
@@ -35,8 +38,11 @@ class HfSampler:
         rows = [i for i in range(len(prompt_ids)) for _ in range(params.n)]
         order = sorted(range(len(rows)), key=lambda j: len(prompt_ids[rows[j]]))
         completions: list[Completion | None] = [None] * len(rows)
-        with _inference(self.model), _random_stream(params.seed, self.model.device):
-            for start in range(0, len(order), self.batch_size):
+        batches = -(-len(order) // self.batch_size)
+        if self.sharded:
+            batches = max(gather_object([batches]))
+        with _inference(self.model, self.sharded), _random_stream(params.seed, self.model.device):
+            for start in range(0, batches * self.batch_size, self.batch_size):
                 batch = order[start : start + self.batch_size]
                 for j, completion in zip(batch, self._batch([prompt_ids[rows[j]] for j in batch], params), strict=True):
                     completions[j] = completion
@@ -46,7 +52,7 @@ class HfSampler:
         """Decode in chunks that double, and drop finished rows (and their cache) in between: what is sampled is the
         same, but a batch of mostly short responses costs little more than its few long ones."""
         device, pad = self.model.device, self.tokenizer.pad_token_id
-        width = max(map(len, prompts))
+        width = max(map(len, prompts), default=0)
         ids = torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts], device=device)  # (B, P), left-padded
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
         alive = torch.arange(len(prompts), device=device)  # rows that have not ended
@@ -54,13 +60,18 @@ class HfSampler:
         logprobs: list[list[float]] = [[] for _ in prompts]
         top: list[list[dict[int, float]]] = [[] for _ in prompts]
         cache, done, chunk = None, 0, FIRST_CHUNK
-        while done < params.max_new_tokens and len(alive):
+        while done < params.max_new_tokens and self._goes_on(len(alive)):
             chunk = min(chunk, params.max_new_tokens - done)
+            if not len(alive):
+                self._keep_company(params, chunk)
+                done, chunk = done + chunk, self._next(chunk, params)
+                continue
             output = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 past_key_values=cache,
                 generation_config=self._generation_config(params, chunk),
+                **self._synced,
             )
             new = output.sequences[:, ids.shape[1] :]  # (alive, ≤ chunk)
             scores = _logprobs(output.logits, params) if params.logprobs else None  # (alive, ≤ chunk, V)
@@ -75,13 +86,13 @@ class HfSampler:
             stopped = [stop_string(self.tokenizer, generated[row], params.stop) is not None for row in alive.tolist()]
             over = ended.any(dim=1) | torch.tensor(stopped, device=device)
             going = (~over).nonzero().squeeze(1)
-            done, alive = done + new.shape[1], alive[going]
+            done, alive = done + chunk, alive[going]
             ids = output.sequences[going]
             mask = torch.cat([mask[going], mask.new_ones(len(going), new.shape[1])], dim=1)
             cache = output.past_key_values
             if len(going) and len(going) < len(new):
                 cache.batch_select_indices(going)
-            chunk = min(chunk * 2, STOP_CHUNK) if params.stop else chunk * 2
+            chunk = self._next(chunk, params)
         return [
             completion_from_ids(
                 self.tokenizer,
@@ -93,6 +104,25 @@ class HfSampler:
             )
             for tokens, scores, best in zip(generated, logprobs, top, strict=True)
         ]
+
+    @staticmethod
+    def _next(chunk: int, params: SamplingParams) -> int:
+        """Tokens of the chunk after one of so many."""
+        return min(chunk * 2, STOP_CHUNK) if params.stop else chunk * 2
+
+    def _goes_on(self, alive: int) -> bool:
+        """Whether a chunk follows: rows of this process are left, or of any if the model is sharded."""
+        return any(gather_object([alive])) if self.sharded else alive > 0
+
+    def _keep_company(self, params: SamplingParams, chunk: int) -> None:
+        """Take part in the other processes' forwards of a chunk."""
+        ids = torch.tensor([[self.tokenizer.eos_token_id]], device=self.model.device)
+        how = {"attention_mask": torch.ones_like(ids), "generation_config": self._generation_config(params, chunk)}
+        self.model.generate(input_ids=ids, **how, **self._synced)
+
+    @property
+    def _synced(self) -> dict[str, bool]:
+        return {"synced_gpus": True} if self.sharded else {}
 
     @property
     def ends(self) -> list[int]:
@@ -129,11 +159,12 @@ def _likeliest(scores: torch.Tensor, count: int) -> list[dict[int, float]]:
 
 
 @contextlib.contextmanager
-def _inference(model: Any) -> Iterator[None]:
+def _inference(model: Any, sharded: bool) -> Iterator[None]:
     training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        # What gathers sharded weights keeps its buffers for training, where inference tensors are refused.
+        with torch.no_grad() if sharded else torch.inference_mode():
             yield
     finally:
         model.train(training)

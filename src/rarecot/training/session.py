@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from accelerate.utils import DistributedType
 from peft import PeftModel
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
 
@@ -17,6 +18,7 @@ from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.evaluation.suite import Suite
 from rarecot.sampling import Sampler, choose
 from rarecot.sampling.hf import HfSampler
+from rarecot.sampling.shared import MainSampler, shared
 from rarecot.sampling.vllm.server import EngineLost
 from rarecot.training.length_split import split_by_length
 from rarecot.training.preemption import DataPosition, StopCallback
@@ -101,15 +103,25 @@ def harnesses(run: Run, text: Text, constants: dict[str, Any]) -> tuple[Harness,
 
 
 def sampler_for(run: Run, trainer: Any, tokenizer: Any) -> Callable[[Any], Sampler]:
-    """What evaluation during training samples with: the model in training by transformers, or the rollouts' vLLM engine."""
+    """What evaluation during training samples with, as one of all processes: the model in training by transformers, or the rollouts'
+    vLLM engine."""
     arguments = run.request.arguments
     if getattr(trainer.args, "use_vllm", False):
         parameters = sum(p.numel() for p in trainer.model.parameters())
         if choose(arguments.eval_backend, parameters) == "vllm":
             from rarecot.training.rl.vllm_rollouts import TrainerSampler
 
-            return lambda model: TrainerSampler(trainer)
-    return lambda model: HfSampler(model, tokenizer, arguments.eval_batch_size)
+            together = shared if trainer.args.vllm_mode == "colocate" else MainSampler
+            return lambda model: together(TrainerSampler(trainer))
+    sharded = is_sharded(trainer.accelerator)
+    return lambda model: shared(HfSampler(model, tokenizer, arguments.eval_batch_size, sharded))
+
+
+def is_sharded(accelerator: Any) -> bool:
+    """Whether the weights lie in parts on several processes, so that each forward is a collective."""
+    if accelerator.distributed_type == DistributedType.DEEPSPEED:
+        return accelerator.state.deepspeed_plugin.zero_stage == 3
+    return accelerator.distributed_type == DistributedType.FSDP
 
 
 def epoch_rows(run: Run) -> int | None:

@@ -9,7 +9,6 @@ same responses at every round make their noise cancel.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +19,7 @@ from rarecot.evaluation.harness import respond_all
 from rarecot.forecast.overlay import ANCHORS
 from rarecot.mixtures.build import column
 from rarecot.sampling import Sampler, SamplingParams
+from rarecot.sampling.shared import from_main
 from rarecot.training.run import Run
 from rarecot.training.text import Text
 from rarecot.types import Kind
@@ -81,17 +81,16 @@ def open_anchor(run: Run, text: Text, sampler: Callable[[], Sampler], score: Sco
     Args:
         run: the open run.
         text: how the stage reads and writes.
-        sampler: of the policy that RL starts from; called on every rank.
+        sampler: of the policy that RL starts from, as one of all processes.
         score: by the same policy.
     """
     path = run.stage_dir / FILE
-    is_there, began = _everywhere((path.is_file(), checkpoints.newest(run.stage_dir) is not None))  # rank 0 decides
+    is_there, began = from_main((path.is_file(), checkpoints.newest(run.stage_dir) is not None))  # rank 0 decides
     if not is_there:
         if began:
             return None
         policy = sampler()
-        prompts, responses, kinds = _sample(run, text, policy) if run.is_main else ([], [], [])
-        prompts, responses, kinds = _everywhere((prompts, responses, kinds))
+        prompts, responses, kinds = from_main(_sample(run, text, policy))
         scores = np.asarray(score(prompts, responses))
         if run.is_main:
             _write(path, prompts, responses, kinds, scores)
@@ -114,15 +113,6 @@ def _sample(run: Run, text: Text, sampler: Sampler) -> tuple[list[list[int]], li
     kinds = [response.kind for response in judged]
     chosen = sorted(i for kind in ("long", "short") for i in [j for j in range(n) if kinds[j] == kind][:ANCHORS])
     return [prompts[i] for i in chosen], [completions[i].token_ids for i in chosen], [kinds[i] for i in chosen]
-
-
-def _everywhere(sampled: Any) -> Any:
-    """What rank 0 has, on every rank."""
-    from accelerate.utils import broadcast_object_list
-
-    box = [sampled]
-    broadcast_object_list(box, from_process=0)
-    return box[0]
 
 
 def _write(

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from peft import PeftConfig
 from transformers import set_seed
 from trl import GRPOTrainer, ModelConfig
@@ -91,14 +92,15 @@ class RecordedGRPOTrainer(GRPOTrainer):
         )
 
     def score(self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -> list[float]:
-        """Log-probability of each response under the policy as it stands, at the sampling temperature. On every rank."""
+        """Log-probability of each response under the policy as it stands, at the sampling temperature. On every rank; each computes its
+        part of the batches, and as many as the others, since a forward may be a collective."""
         device, pad = self.accelerator.device, self.processing_class.pad_token_id
-        scores = [0.0] * len(responses)
+        scores: dict[int, float] = {}
         order = sorted(range(len(responses)), key=lambda i: (len(responses[i]), len(prompts[i])))
         with _evaluating(self.model):
             together = min(SCORED_TOGETHER, self.args.per_device_train_batch_size)  # memory is planned for that many
-            for start in range(0, len(order), together):
-                rows = order[start : start + together]
+            batches = [order[start : start + together] for start in range(0, len(order), together)]
+            for rows in _of_rank(batches, self.accelerator.num_processes, self.accelerator.process_index):
                 before, after = max(len(prompts[i]) for i in rows), max(len(responses[i]) for i in rows)
                 ids = torch.full((len(rows), before + after), pad, device=device)  # (B, P + T), prompts to the left
                 mask = torch.zeros_like(ids)
@@ -109,7 +111,8 @@ class RecordedGRPOTrainer(GRPOTrainer):
                 logps = self._get_per_token_logps_and_entropies(self.model, ids, mask, after)[0]  # (B, T)
                 for i, total in zip(rows, (logps * mask[:, before:]).double().sum(1).tolist(), strict=True):
                     scores[i] = total
-        return scores
+        everywhere = dict(gather_object(list(scores.items())))
+        return [everywhere[i] for i in range(len(responses))]
 
     def _weighed(self) -> dict[str, float]:
         """The long share of the policy that samples next, from the responses of before RL."""
@@ -175,6 +178,12 @@ class RecordedGRPOTrainer(GRPOTrainer):
         self.recorder.add(self._selection(output))
         self.recorder.write()
         return output
+
+
+def _of_rank(batches: list[list[int]], processes: int, index: int) -> list[list[int]]:
+    """Every so many-th batch, the last one twice where a process would have one less than others."""
+    rounds = range(0, len(batches), processes)
+    return [batches[min(first + index, len(batches) - 1)] for first in rounds]
 
 
 @contextlib.contextmanager

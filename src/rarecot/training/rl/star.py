@@ -24,11 +24,12 @@ from trl import ModelConfig
 from rarecot import checkpoints
 from rarecot.errors import RunError
 from rarecot.evaluation import card, records
-from rarecot.evaluation.callback import tokens_seen
+from rarecot.evaluation.callback import measure_together, tokens_seen
 from rarecot.evaluation.harness import Harness
 from rarecot.forecast import audit
 from rarecot.rendering import IGNORED_LABEL
 from rarecot.sampling import Sampler, Samplers, SamplingParams
+from rarecot.sampling.shared import shared
 from rarecot.training import session, sft
 from rarecot.training.models import base_name, pretrained
 from rarecot.training.preemption import leave_if_asked
@@ -99,9 +100,12 @@ def _rounds(run: Run, config: Any, options: ModelConfig, text: Text, trackers: S
             at.folder, text.lengths.prompt + max(text.max_new_tokens, arguments.max_completion_length)
         )
         is_over = at.round == arguments.rounds
-        if run.is_main and (is_over or at.round % arguments.eval_every == 0):
-            _evaluate(last if is_over else during, sampler, at.progress(arguments.prompts_per_round))
-            if at.round:  # measured after its end, when its card was already written; before the first it is not ours
+        if is_over or at.round % arguments.eval_every == 0:
+            harness, now = last if is_over else during, at.progress(arguments.prompts_per_round)
+            _evaluate(harness, shared(sampler), now, run.is_main)
+            if (
+                run.is_main and at.round
+            ):  # measured after its end, when its card was already written; before the first it is not ours
                 card.write(run.dir, at.folder)
         if not is_over:
             leave_if_asked(f"STaR has {at.round} of {arguments.rounds} rounds behind it.")
@@ -273,8 +277,8 @@ def _end(run: Run, text: Text, at: Standing, last: Path) -> None:
     card.write(run.dir, place)
 
 
-def _evaluate(harness: Harness, sampler: Sampler, progress: dict[str, int]) -> None:
-    for record in harness.measure(sampler, progress):
+def _evaluate(harness: Harness, sampler: Sampler, progress: dict[str, int], is_main: bool) -> None:
+    for record in measure_together(harness, sampler, progress, is_main):
         print(
             f"round {progress['round']}  {record['decoding']:7}  accuracy {record['accuracy']:.1%}  "
             f"long {record['long_share']:.1%}  median length {record['length_median']:g}",
