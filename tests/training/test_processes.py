@@ -159,3 +159,53 @@ def test_accelerate_launch_starts_processes_over_gloo(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "a step: 16 demonstrations = 8 a process × 1 accumulated × 2 processes" in result.stdout
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["sft"]["world_size"] == 2
+
+
+def sharded(stage, *words):
+    """FSDP2 over two processes, as accelerate launch starts it."""
+    config = (
+        "--config_file",
+        ROOT / "recipes/accelerate/fsdp2.yaml",
+        "--mixed_precision",
+        "no",
+        "--num_processes",
+        "2",
+    )
+    script = (ROOT / "tests/training/fsdp_on_cpu.py", stage, "--config", ROOT / f"recipes/parity/tiny/{stage}.yaml")
+    quiet = ("--disable_tqdm", "true", "--logging_steps", "1")
+    launch = ("accelerate", "launch", *config, "--main_process_port", str(next(PORTS)))
+    result = run_command(*launch, *script, *words, *quiet, **CPU)
+    assert result.returncode == 0, result.stderr
+    return result
+
+
+def test_sharded_weights_train_evaluate_save_and_resume_as_whole_ones(one, tmp_path):
+    """FSDP2: the curve of one process, ordinary checkpoints, the same greedy records though processes have unequal numbers of batches."""
+    from transformers import AutoModelForCausalLM
+
+    words = (*STEP, "--per_device_train_batch_size", "6", "--run_dir", tmp_path / "run")
+    sharded("sft", *words, "--eval_batch_size", "7", "--eval_n_last", "15")
+    assert (tmp_path / "run/sft/checkpoint-22/pytorch_model_fsdp.bin").is_file(), "it was FSDP's"
+    losses = logged(tmp_path / "run", "loss")
+    assert losses == pytest.approx(logged(one, "loss"), abs=1e-4)
+    greedy = [r for r in without_seconds(tmp_path / "run") if r["decoding"] == "greedy" and r["step"] < 22]
+    assert greedy == [r for r in without_seconds(one) if r["decoding"] == "greedy" and r["step"] < 22]
+    whole, there = (
+        AutoModelForCausalLM.from_pretrained(folder / "sft/checkpoint-22").state_dict()
+        for folder in (tmp_path / "run", one)
+    )
+    assert max((whole[name] - there[name]).abs().max() for name in there) < 1e-4
+    interrupted(tmp_path / "run", tmp_path / "again")
+    sharded("sft", *words[:-1], tmp_path / "again", "--eval_batch_size", "7", "--eval_n_last", "15")
+    assert logged(tmp_path / "again", "loss") == pytest.approx(losses, abs=1e-6)
+
+
+def test_sharded_weights_do_rl(one, tmp_path):
+    words = ("--run_dir", tmp_path / "run", "--model_name_or_path", one / "sft", "--per_device_train_batch_size", "8")
+    sharded("grpo", *words, "--eval_n", "15", "--eval_batch_size", "7")
+    made = records.read(tmp_path / "run")
+    assert [r["n"] for r in made if r["split"] == "rollouts"] == [16] * 4
+    assert {r["n"] for r in made if r["split"] == "test"} == {15}
+    shifts = [r["log_odds_shift"] for r in made if r["split"] == "rollouts"]
+    assert shifts[0] == 0
+    assert all(shifts[1:])
