@@ -137,3 +137,12 @@ def test_blank_rows_are_ignored_by_the_loss():
     assert filled[0] == rows[0]
     assert [filled[i] for i in (1, 2)] == [{"input_ids": [1, 1], "labels": [-100, -100]}] * 2
     assert json.dumps(filled.features.to_dict()) == json.dumps(rows.features.to_dict())
+
+
+def test_scores_are_shared_out_in_equal_batches():
+    from rarecot.training.rl.grpo import of_rank
+
+    batches = [[0, 1, 2], [3, 4, 5], [6]]
+    assert of_rank(batches, 3, 1, 0) == batches
+    assert [of_rank(batches, 3, 2, rank) for rank in (0, 1)] == [[[0, 1, 2], [6, 6, 6]], [[3, 4, 5], [6, 6, 6]]]
+    assert of_rank([], 3, 2, 1) == []

@@ -1,5 +1,6 @@
 """Two and three processes train as one does: the same curve, every demonstration once, rollouts of their own. Over gloo, on the CPU."""
 
+import importlib.util
 import json
 import shutil
 from collections import Counter
@@ -171,10 +172,10 @@ def sharded(stage, *words):
         "--num_processes",
         "2",
     )
-    script = (ROOT / "tests/training/fsdp_on_cpu.py", stage, "--config", ROOT / f"recipes/parity/tiny/{stage}.yaml")
+    script = (ROOT / "tests/training/sharded_on_cpu.py", stage, "--config", ROOT / f"recipes/parity/tiny/{stage}.yaml")
     quiet = ("--disable_tqdm", "true", "--logging_steps", "1")
     launch = ("accelerate", "launch", *config, "--main_process_port", str(next(PORTS)))
-    result = run_command(*launch, *script, *words, *quiet, **CPU)
+    result = run_command(*launch, *script, *words, *quiet, **CPU, DS_ACCELERATOR="cpu")
     assert result.returncode == 0, result.stderr
     return result
 
@@ -209,3 +210,24 @@ def test_sharded_weights_do_rl(one, tmp_path):
     shifts = [r["log_odds_shift"] for r in made if r["split"] == "rollouts"]
     assert shifts[0] == 0
     assert all(shifts[1:])
+
+
+@pytest.mark.skipif(importlib.util.find_spec("deepspeed") is None, reason="needs DeepSpeed")
+@pytest.mark.parametrize("how", ["zero2", "zero3"])
+def test_deepspeed_trains_saves_and_resumes_as_ddp_does(one, tmp_path, how):
+    start = ("--model_name_or_path", one / "sft", *STEP, "--per_device_train_batch_size", "6", "--run_dir")
+    train(2, tiny("sft"), *start, tmp_path / "ddp")
+    sharded("sft", *start, tmp_path / "run", how=how)
+    assert (tmp_path / "run/sft/checkpoint-22/zero_to_fp32.py").is_file(), "it was DeepSpeed's"
+    assert logged(tmp_path / "run", "loss") == pytest.approx(logged(tmp_path / "ddp", "loss"), abs=1e-4)
+    interrupted(tmp_path / "run", tmp_path / "again")
+    sharded("sft", *start, tmp_path / "again", how=how)
+    assert logged(tmp_path / "again", "loss") == pytest.approx(logged(tmp_path / "run", "loss"), abs=1e-6)
+
+
+def test_sharded_weights_do_star(one, tmp_path):
+    words = ("--run_dir", tmp_path / "run", "--model_name_or_path", one / "sft", "--rounds", "2", "--keep_from", "0")
+    sharded("star", *words, "--prompts_per_round", "13", "--per_device_train_batch_size", "3")
+    folders = list((tmp_path / "run/star").glob("checkpoint-*"))
+    assert len(folders) == 2
+    assert not [file for folder in folders for file in folder.glob("*fsdp*")]

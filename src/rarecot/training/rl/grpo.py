@@ -100,7 +100,7 @@ class RecordedGRPOTrainer(GRPOTrainer):
         with _evaluating(self.model):
             together = min(SCORED_TOGETHER, self.args.per_device_train_batch_size)  # memory is planned for that many
             batches = [order[start : start + together] for start in range(0, len(order), together)]
-            for rows in _of_rank(batches, self.accelerator.num_processes, self.accelerator.process_index):
+            for rows in of_rank(batches, together, self.accelerator.num_processes, self.accelerator.process_index):
                 before, after = max(len(prompts[i]) for i in rows), max(len(responses[i]) for i in rows)
                 ids = torch.full((len(rows), before + after), pad, device=device)  # (B, P + T), prompts to the left
                 mask = torch.zeros_like(ids)
@@ -180,10 +180,13 @@ class RecordedGRPOTrainer(GRPOTrainer):
         return output
 
 
-def _of_rank(batches: list[list[int]], processes: int, index: int) -> list[list[int]]:
-    """Every so many-th batch, the last one twice where a process would have one less than others."""
-    rounds = range(0, len(batches), processes)
-    return [batches[min(first + index, len(batches) - 1)] for first in rounds]
+def of_rank(batches: list[list[int]], size: int, processes: int, index: int) -> list[list[int]]:
+    """The batches of a process: all of a single one; of several every so many-th, as many and as large for each, by repeating the last
+    batch and its last row."""
+    if processes == 1:
+        return batches
+    mine = [batches[min(first + index, len(batches) - 1)] for first in range(0, len(batches), processes)]
+    return [rows + rows[-1:] * (size - len(rows)) for rows in mine]
 
 
 @contextlib.contextmanager

@@ -43,7 +43,17 @@ from rarecot.training.tracking import StageTrackers
 CONSTANTS = {"loss_normalisation": KEPT_RESPONSES}
 PROMPTS, ROLLOUTS = 11, 12  # random streams: which prompts a round gets, and what it samples
 SAMPLES = "samples.parquet"
-RESUMES_TRAINING = ("optimizer*", "scheduler*", "rng_state*", "scaler*")  # of no use once a round is over
+# Of no use once a round is over; the later ones are FSDP's and DeepSpeed's.
+RESUMES_TRAINING = (
+    "optimizer*",
+    "scheduler*",
+    "rng_state*",
+    "scaler*",
+    "pytorch_model_fsdp*",
+    "global_step*",
+    "latest",
+    "zero_to_*",
+)
 
 
 @dataclass(frozen=True)
@@ -272,7 +282,7 @@ def _end(run: Run, text: Text, at: Standing, last: Path) -> None:
             shutil.rmtree(folder)
     for pattern in RESUMES_TRAINING:
         for file in last.glob(pattern):
-            file.unlink()
+            shutil.rmtree(file) if file.is_dir() else file.unlink()
     last.rename(place)
     card.write(run.dir, place)
 
