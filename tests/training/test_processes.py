@@ -162,11 +162,11 @@ def test_accelerate_launch_starts_processes_over_gloo(tmp_path):
     assert yaml.safe_load((tmp_path / "run/config.yaml").read_text())["sft"]["world_size"] == 2
 
 
-def sharded(stage, *words):
-    """FSDP2 over two processes, as accelerate launch starts it."""
+def sharded(stage, *words, how="fsdp2"):
+    """Two processes that share the weights, as accelerate launch starts them."""
     config = (
         "--config_file",
-        ROOT / "recipes/accelerate/fsdp2.yaml",
+        ROOT / f"recipes/accelerate/{how}.yaml",
         "--mixed_precision",
         "no",
         "--num_processes",
