@@ -56,7 +56,7 @@ def submit(checkout):
         (
             ("-N", "3", "slurm/sft.sh", TINY, "--global_batch_size", "20"),
             {},
-            "global_batch_size is 20, but 3 processes",
+            "global_batch_size is 20, which 3 processes cannot share equally",
         ),
     ],
     ids=lambda value: None,

@@ -26,11 +26,15 @@ def request(monkeypatch, world=1, stage="sft", words=None, **values):
     return make_request(stage, {**given, **values}, words or {}, HERE)
 
 
-@pytest.mark.parametrize(("world", "held", "accumulated"), [(1, 8, 8), (2, 8, 4), (8, 8, 1), (4, 2, 8)])
+@pytest.mark.parametrize(
+    ("world", "held", "accumulated"), [(1, 8, 8), (2, 8, 4), (8, 8, 1), (4, 2, 8), (16, 8, 1), (2, 7, 8)]
+)
 def test_accumulation_follows(monkeypatch, world, held, accumulated):
     made = request(monkeypatch, world, global_batch_size=64, per_device_train_batch_size=held)
     assert made.trainer_value("gradient_accumulation_steps") == accumulated
     assert made.value("gradient_accumulation_steps") == accumulated
+    assert world * accumulated * made.trainer_value("per_device_train_batch_size") == 64
+    assert made.trainer_value("per_device_train_batch_size") <= held
 
 
 def test_without_it_accumulation_is_as_asked(monkeypatch):
@@ -41,9 +45,8 @@ def test_without_it_accumulation_is_as_asked(monkeypatch):
 @pytest.mark.parametrize(
     ("world", "values", "said"),
     [
-        (3, {"global_batch_size": 64}, "Start a number of processes that divides it"),
-        (2, {"global_batch_size": 20}, "Set per_device_train_batch_size to 5"),
-        (2, {"global_batch_size": 64, "gradient_accumulation_steps": 2}, "2 processes × per_device_train_batch_size 8"),
+        (3, {"global_batch_size": 64}, "3 processes cannot share equally. Start a number of processes that divides it"),
+        (2, {"global_batch_size": 64, "gradient_accumulation_steps": 2}, "2 processes × 8 sequences at once need 4"),
         (1, {"global_batch_size": -1}, "it counts sequences"),
     ],
 )
@@ -69,6 +72,8 @@ def test_trl_gets_it(monkeypatch, tmp_path):
     for given in (values, {**values, "gradient_accumulation_steps": 6}):
         config, _ = trl_config(request(monkeypatch, 1, **given))
         assert config.gradient_accumulation_steps == 6
+    config, _ = trl_config(request(monkeypatch, 1, words={"per_device_train_batch_size": ["7"]}, **values))
+    assert (config.per_device_train_batch_size, config.gradient_accumulation_steps) == (6, 4)
 
 
 def test_in_words():

@@ -6,7 +6,8 @@ import pytest
 from datasets import Dataset
 from torch.utils.data import BatchSampler, DataLoader
 
-from rarecot.training.preemption import DataPosition, PromptOrder, steps_a_round
+from rarecot.evaluation.callback import steps_a_round
+from rarecot.training.preemption import DataPosition, PromptOrder
 
 
 def order():

@@ -56,14 +56,24 @@ def progress(args: Any, state: Any, epoch_rows: int | None = None) -> dict[str, 
         tokens = tokens_seen(args, state, epoch_rows)
     rounds = {}
     if hasattr(args, "steps_per_generation"):
-        steps_a_round = args.steps_per_generation * args.num_iterations / args.gradient_accumulation_steps
-        rounds = {"round": int(state.global_step // steps_a_round)}
+        rounds = {"round": state.global_step // steps_a_round(args)}
     return {
         "step": state.global_step,
         **rounds,
         "sequences_seen": sequences,
         "tokens_seen": tokens,
     }
+
+
+def steps_a_round(args: Any) -> int:
+    """Optimizer steps that learn from one batch of rollouts; 1 for a trainer that samples none.
+
+    Args:
+        args: the trainer's config.
+    """
+    if not hasattr(args, "steps_per_generation"):
+        return 1
+    return max(1, args.steps_per_generation * args.num_iterations // args.gradient_accumulation_steps)
 
 
 def due(step: int, every: int) -> bool:

@@ -31,7 +31,7 @@ class RunArguments:
     )
     global_batch_size: int = _option(
         0,
-        "sequences (demonstrations, or rollouts) of one optimizer step over all processes; gradient_accumulation_steps follows. 0: not fixed",
+        "sequences (demonstrations, or rollouts) of one optimizer step over all processes: each then holds per_device_train_batch_size at most, and gradient_accumulation_steps follows. 0: not fixed",
     )
     move_aside: bool = _option(False, "rename a run_dir that holds another run to RUN_DIR.old-N instead of refusing")
     eval_every: int = _option(

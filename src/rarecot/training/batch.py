@@ -18,12 +18,25 @@ def world_size() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
-def accumulation(request: Any) -> int:
-    """Micro-batches a process accumulates so that a step holds `global_batch_size` sequences; 1 where `problems` has something to say."""
-    held = request.trainer_value("per_device_train_batch_size")
-    if not isinstance(held, int) or held < 1:
-        return 1
-    return max(1, request.arguments.global_batch_size // (held * world_size()))
+def held(request: Any) -> Any:
+    """Sequences that a process holds at once: as asked, or the most below that of which a step of `global_batch_size` is a multiple."""
+    most, wanted = request.asked_or_default("per_device_train_batch_size"), request.arguments.global_batch_size
+    if wanted < 1 or not isinstance(most, int):
+        return most
+    return next((n for n in range(most, 0, -1) if wanted % (n * world_size()) == 0), most)
+
+
+def accumulation(request: Any) -> Any:
+    """Micro-batches that a process accumulates: as asked, or so that a step holds `global_batch_size` sequences (1 where `problems` has
+    something to say)."""
+    at_once = held(request)
+    if request.arguments.global_batch_size < 1 or not isinstance(at_once, int) or at_once < 1:
+        return request.asked_or_default("gradient_accumulation_steps")
+    return max(1, request.arguments.global_batch_size // (at_once * world_size()))
+
+
+# Options of TRL that follow from `global_batch_size` where it is set → what they then are.
+DERIVED = {"per_device_train_batch_size": held, "gradient_accumulation_steps": accumulation}
 
 
 def problems(request: Any) -> list[str]:
@@ -31,26 +44,20 @@ def problems(request: Any) -> list[str]:
     wanted, world = request.arguments.global_batch_size, world_size()
     if wanted < 0:
         return [f"global_batch_size is {wanted}: it counts sequences, so it must be 1 or more (0: not fixed)."]
-    held = request.trainer_value("per_device_train_batch_size")
-    if not wanted or not isinstance(held, int) or held < 1:  # a wrong held is refused by others
+    at_once = held(request)
+    if not wanted or not isinstance(at_once, int) or at_once < 1:  # a wrong one is refused by others
         return []
     found = []
-    if wanted % (held * world):
-        fitting = [n for n in range(1, held + 1) if wanted % (n * world) == 0]
-        remedy = (
-            f"Set per_device_train_batch_size to {max(fitting)}"
-            if fitting
-            else "Start a number of processes that divides it"
-        )
+    if wanted % (at_once * world):
         found.append(
-            f"global_batch_size is {wanted}, but {_processes(world)} × per_device_train_batch_size {held} hold {held * world} "
-            f"sequences at once, which does not divide it. {remedy}, or change global_batch_size."
+            f"global_batch_size is {wanted}, which {_processes(world)} cannot share equally. Start a number of processes that divides "
+            f"it, or change it."
         )
-    elif request.asked("gradient_accumulation_steps") not in (None, wanted // (held * world)):
+    elif request.asked("gradient_accumulation_steps") not in (None, wanted // (at_once * world)):
         given = request.asked("gradient_accumulation_steps")
         found.append(
             f"global_batch_size is {wanted}, but gradient_accumulation_steps is {given}, and {_processes(world)} × "
-            f"per_device_train_batch_size {held} would need {wanted // (held * world)}. Leave gradient_accumulation_steps out: it follows."
+            f"{at_once} sequences at once need {wanted // (at_once * world)}. Leave gradient_accumulation_steps out: it follows."
         )
     if STAGES[request.stage].config == "GRPOConfig" and request.asked("steps_per_generation") is not None:
         found.append(

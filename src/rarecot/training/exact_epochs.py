@@ -9,7 +9,7 @@ from typing import Any
 
 from accelerate.data_loader import SeedableRandomSampler
 from datasets import Dataset, IterableDataset, concatenate_datasets
-from torch.utils.data import DataLoader, RandomSampler, Sampler
+from torch.utils.data import RandomSampler, Sampler
 from trl import SFTTrainer
 
 from rarecot.evaluation.callback import BLANK_TOKENS, blank_rows
@@ -55,16 +55,6 @@ class ExactSFTTrainer(SFTTrainer):
             if blanks := blank_rows(self.args, rows):
                 self.real_rows = rows
                 self.train_dataset = with_blanks(self.train_dataset, blanks, self.processing_class.eos_token_id)
-
-    def get_train_dataloader(self) -> DataLoader:
-        """Of a resumed epoch, too, in the epoch's order."""
-        loader = super().get_train_dataloader()
-        # transformers names the epoch to what lies two deep; what skips a resumed epoch's first batches puts the order one deeper.
-        shard = getattr(loader, "batch_sampler", None)
-        order = getattr(getattr(shard, "batch_sampler", None), "sampler", None)
-        if hasattr(order, "set_epoch"):
-            shard.set_epoch = order.set_epoch
-        return loader
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int] | None:
         if not self.real_rows:

@@ -15,6 +15,7 @@ from trl.trainer.utils import RepeatSampler
 
 from rarecot import checkpoints, stopping
 from rarecot.errors import Stopped
+from rarecot.evaluation.callback import steps_a_round
 
 EXTRA = "only_to_stop"  # in the stamp of a checkpoint
 
@@ -66,17 +67,6 @@ class StopCallback(TrainerCallback):
             if checkpoints.read_stamp(folder).get(EXTRA):
                 (folder / checkpoints.STAMP).unlink()  # from here on it is not complete
                 shutil.rmtree(folder)
-
-
-def steps_a_round(args: Any) -> int:
-    """Optimizer steps that learn from one batch of rollouts; 1 for a trainer that samples none.
-
-    Args:
-        args: the trainer's config.
-    """
-    if not hasattr(args, "steps_per_generation"):
-        return 1
-    return max(1, args.steps_per_generation * args.num_iterations // args.gradient_accumulation_steps)
 
 
 class DataPosition(TrainerCallback):

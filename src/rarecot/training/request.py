@@ -101,8 +101,12 @@ class Request:
     def trainer_value(self, key: str) -> Any:
         """What TRL's option will be, as far as can be said without TRL: asked for, our default, or that in its source.
         Words from the command line are read like YAML scalars."""
-        if key == "gradient_accumulation_steps" and self.arguments.global_batch_size > 0:
-            return batch.accumulation(self)
+        if key in batch.DERIVED:
+            return batch.DERIVED[key](self)
+        return self.asked_or_default(key)
+
+    def asked_or_default(self, key: str) -> Any:
+        """As `trainer_value`, but for what `global_batch_size` makes of it."""
         value = self.asked(key)
         if value is None and key not in {*self.from_command_line, *self.from_yaml}:
             return trainer_options(self.stage)[key].default

@@ -10,6 +10,7 @@ from trl import ModelConfig, TrlParser
 
 from rarecot.errors import ConfigError
 from rarecot.stages import STAGES
+from rarecot.training import batch
 from rarecot.training.options import DEFAULTS
 from rarecot.training.request import Request
 
@@ -35,13 +36,13 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
     is_sft = STAGES[request.stage].config == "SFTConfig"
     if request.use_vllm and not is_sft:  # the tightest context that fits: less cache, and no guess of vLLM's
         computed["vllm_max_model_length"] = request.tokens_needed
-    if request.arguments.global_batch_size:
-        computed["gradient_accumulation_steps"] = request.trainer_value("gradient_accumulation_steps")
-    defaults = {**DEFAULTS[request.stage], **computed, **request.from_yaml}
+    derived = {key: request.trainer_value(key) for key in batch.DERIVED} if request.arguments.global_batch_size else {}
+    defaults = {**DEFAULTS[request.stage], **computed, **request.from_yaml, **derived}
     parser.set_defaults_with_config(**defaults)
     words = [
         word
         for key, values in request.from_command_line.items()  # `--key=-1e-5`: alone, argparse takes it for an option
+        if key not in derived
         for word in ([f"--{key}={values[0]}"] if len(values) == 1 else [f"--{key}", *values])
     ]
     try:
