@@ -109,6 +109,10 @@ finish() {
   done
   wait "$STEP" || rc=$?
   STEP=''
+  if [ -n "$SERVER" ] && ((rc)); then # perhaps because of it: the run may have noticed first
+    sleep 3
+    kill -0 "$SERVER" 2>/dev/null || server_died
+  fi
   [ -z "$SERVER" ] || kill "$SERVER" 2>/dev/null || true
   if [ -n "$ASKED$CANCELLED" ]; then # another node may have written it
     for _ in $(seq 10); do [ -e "$RARECOT_STOP_NOTE" ] && break; sleep 0.5; done
@@ -118,7 +122,7 @@ finish() {
   rm -f "$RARECOT_STOP_NOTE"
   [ -z "$CANCELLED" ] || exit 143 # cancelled, or preempted by Slurm, which queues it again by itself
   ((${SLURM_RESTART_COUNT:-0} < ${MAX_REQUEUES:-50})) ||
-    die "restarted $SLURM_RESTART_COUNT times, MAX_REQUEUES. The same sbatch command goes on."
+    die "restarted ${SLURM_RESTART_COUNT:-0} times, MAX_REQUEUES. The same sbatch command goes on."
   say "queued again"
   scontrol requeue "$SLURM_JOB_ID" || die "this job cannot be queued again here. The same sbatch command goes on."
   sleep 120 # Slurm ends the script

@@ -55,7 +55,9 @@ serve() { # serve HOST ADDRESS GPUS CPUS
 server_died() {
   say "the vLLM server ended while the run needed it. Its last words ($SERVER_LOG):"
   tail -n 20 "$SERVER_LOG"
-  for _ in $(seq 40); do kill -0 "$STEP" 2>/dev/null || break; sleep 0.5; done
-  kill "$STEP" 2>/dev/null || true
+  if [ -n "$STEP" ]; then
+    for _ in $(seq 40); do kill -0 "$STEP" 2>/dev/null || break; sleep 0.5; done
+    kill "$STEP" 2>/dev/null || true
+  fi
   die "failed: the vLLM server ended. The same sbatch command goes on from the newest checkpoint."
 }

@@ -140,7 +140,10 @@ def test_a_server_that_dies_fails_the_job_with_its_reason(slurm, pipeline):
     job = slurm.ended(number)
     assert time.monotonic() - started < 60
     assert job["JobState"] == "FAILED"
-    assert "failed: the vLLM server ended" in slurm.log(number)
+    log = slurm.log(number)
+    assert "failed: the vLLM server ended" in log
+    assert "The run stopped: the vLLM server stopped answering" in log
+    assert "it goes on from runs/served/grpo/checkpoint-" in log
 
 
 def test_a_trainer_that_dies_fails_the_job(slurm, pipeline):

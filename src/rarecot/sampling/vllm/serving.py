@@ -1,10 +1,13 @@
 """How a vLLM server for rollouts is started: its command and its environment."""
 
+import contextlib
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from rarecot.sampling.vllm import plugin, support
@@ -76,13 +79,28 @@ def is_free(host: str, port: int) -> bool:
 
 
 def follow(server: subprocess.Popen, log: Path) -> int:
-    """Copy a server's output to our own and to a log until it ends; hand signals on. Returns its exit status."""
+    """Copy a server's output to our own and to a log until it ends; hand signals on. Returns its exit status. What it started ends with it:
+    an engine that outlives its server answers nobody.
+
+    Args:
+        server: leader of a session, with its output in a pipe.
+        log: is overwritten.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _: server.send_signal(received))
     log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb", buffering=0) as file:
-        for line in server.stdout:
-            file.write(line)
-            sys.stdout.buffer.write(line)
-            sys.stdout.buffer.flush()
-    return server.wait()
+
+    def copy() -> None:
+        with log.open("wb", buffering=0) as file:
+            for line in server.stdout:
+                file.write(line)
+                sys.stdout.buffer.write(line)
+                sys.stdout.buffer.flush()
+
+    copying = threading.Thread(target=copy)
+    copying.start()
+    status = server.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(server.pid, signal.SIGKILL)
+    copying.join()
+    return status
