@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from conftest import run_command
+from conftest import ROOT, run_command
 
 from rarecot.errors import ConfigError
 from rarecot.training.rl import scale
@@ -123,3 +123,9 @@ def test_the_command(tmp_path):
     assert refused.returncode == 2
     for words in ("did you mean 'llama-3.1-8b'", "gpus has 12", "tokens is 0"):
         assert words in refused.stderr
+
+
+def test_the_readme_has_the_table_that_the_command_prints():
+    result = run_command("python", ROOT / "slurm/scale.py")
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() in (ROOT / "slurm/README.md").read_text()
