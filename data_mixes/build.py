@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rarecot.errors import ConfigError, exit_with
-from rarecot.hub import is_hub_id, model_snapshot
+from rarecot.hub import tokenizer_folder
 from rarecot.mixtures.spec import MixtureSpec, pairs, read_mapping
 from rarecot.quiet import quiet
 from rarecot.rendering import TEMPLATES, Template, load_tokenizer, render_demonstrations
@@ -35,11 +35,7 @@ def main() -> None:
     if args.out.exists() and any(args.out.iterdir()):
         raise ConfigError([f"{args.out} is not empty, and nothing is overwritten. Choose another --out."])
     spec = MixtureSpec.from_mapping({**read_mapping(args.spec), **pairs(rest)}, where=str(args.spec))
-    folder = None
-    if args.model:
-        folder = model_snapshot(args.model) if is_hub_id(args.model) else Path(args.model)
-        if not (folder / "tokenizer.json").is_file():
-            raise ConfigError([f"{folder} holds no tokenizer.json. Give --model a folder with a model, or a hub id."])
+    folder = tokenizer_folder(args.model, "--model") if args.model else None
 
     from rarecot.mixtures.build import DROPPED, build
     from rarecot.mixtures.show import show

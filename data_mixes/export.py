@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 from rarecot.errors import ConfigError, exit_with, unwritable
-from rarecot.hub import is_hub_id, model_snapshot
+from rarecot.hub import tokenizer_folder
 from rarecot.mixtures.spec import MixtureSpec, pairs, read_mapping, spec_of_manifest
 from rarecot.quiet import quiet
 from rarecot.rendering import TEMPLATES, Template, load_tokenizer
@@ -44,11 +44,7 @@ def main() -> None:
     else:
         spec = MixtureSpec.from_mapping({**read_mapping(args.mixture), **pairs(rest)}, where=str(args.mixture))
     template = Template(args.template or ("bare" if isinstance(spec.task, Generated) else "chat"), args.system)
-    folder = None
-    if args.model:
-        folder = model_snapshot(args.model) if is_hub_id(args.model) else Path(args.model)
-        if not (folder / "tokenizer.json").is_file():
-            raise ConfigError([f"{folder} holds no tokenizer.json. Give --model a folder with a model, or a hub id."])
+    folder = tokenizer_folder(args.model, "--model") if args.model else None
 
     from rarecot.mixtures.build import build, load
     from rarecot.mixtures.export import Export, write

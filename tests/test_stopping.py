@@ -67,6 +67,12 @@ def start(stage, run_dir, *words):
     )
 
 
+def ended(process):
+    """Its exit code, and what it said on stderr."""
+    _, said = process.communicate()
+    return process.returncode, said
+
+
 def without_seconds(run_dir):
     return [{**record, "seconds": 0} for record in records.read(run_dir)]
 
@@ -74,7 +80,8 @@ def without_seconds(run_dir):
 @pytest.fixture(scope="module")
 def ntp(tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("ntp") / "run"
-    assert start("sft", run_dir).wait() == 0
+    code, said = ended(start("sft", run_dir))
+    assert code == 0, said
     return run_dir
 
 
@@ -83,7 +90,8 @@ def ntp(tmp_path_factory):
 def test_a_stage_that_is_stopped_ends_as_if_it_had_not_been(stage, ntp, tmp_path):
     from_ntp = () if stage == "sft" else ("--model_name_or_path", ntp / "sft")
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert start(stage, whole, *from_ntp).wait() == 0
+    code, said = ended(start(stage, whole, *from_ntp))
+    assert code == 0, said
     rng, codes = random.Random(stage), []
     while not codes or codes[-1] == 75:
         assert len(codes) < 12
@@ -93,8 +101,8 @@ def test_a_stage_that_is_stopped_ends_as_if_it_had_not_been(stage, ntp, tmp_path
             time.sleep(0.01)
         if process.poll() is None:
             process.send_signal(rng.choice(stopping.SIGNALS))
-        _, said = process.communicate()
-        codes.append(process.returncode)
+        code, said = ended(process)
+        codes.append(code)
         assert "Traceback" not in said
     assert codes[-1] == 0
     assert len(codes) > 2
@@ -113,8 +121,8 @@ def test_an_evaluation_that_is_stopped_keeps_what_it_has(ntp, tmp_path):
     while process.poll() is None and len(records.read(ntp)) == before:
         time.sleep(0.01)
     process.send_signal(signal.SIGUSR1)
-    _, said = process.communicate()
-    assert process.returncode == 75, said
+    code, said = ended(process)
+    assert code == 75, said
     kept = records.read(ntp)[before:]
     assert 1 <= len(kept) < 4
     assert subprocess.run(command, capture_output=True).returncode == 0

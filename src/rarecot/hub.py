@@ -59,6 +59,22 @@ def model_snapshot(name: str, revision: str | None = None, weights: bool = False
     return folder
 
 
+def tokenizer_folder(name: str, option: str) -> Path:
+    """The folder of a tokenizer, from a path or a hub id.
+
+    Args:
+        name: the path or hub id.
+        option: where it was asked for, for the refusal.
+
+    Raises:
+        ConfigError: the hub does not give it, or the folder has none.
+    """
+    folder = model_snapshot(name) if is_hub_id(name) else Path(name)
+    if not (folder / "tokenizer.json").is_file():
+        raise ConfigError([f"{option} is {name}, which holds no tokenizer.json. Name a folder with one, or a hub id."])
+    return folder
+
+
 def push_problems(repo_id: str, needs_token: bool = True) -> list[str]:
     """Why nothing can be pushed to a repository, as far as can be said without the network, a sentence each.
 

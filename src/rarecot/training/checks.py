@@ -12,7 +12,7 @@ from rarecot.tasks import Generated
 from rarecot.tasks.sources import missing_source, sources_of
 from rarecot.training import batch
 from rarecot.training.rl import checks as rl
-from rarecot.training.start import missing, model_folder, tokenizer_folder
+from rarecot.training.start import missing, model_folder, tokenizer_of
 
 
 def check(request: Any) -> list[str]:
@@ -151,7 +151,7 @@ def _sft(request: Any) -> list[str]:
         )
     if named:
         try:
-            tokenizer_folder(request)
+            tokenizer_of(request)
         except ConfigError as error:
             problems += error.problems
     for key in ("num_layers", "hidden_size", "num_heads", "intermediate_size"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from rarecot import checkpoints, stopping
 from rarecot.errors import ConfigError, Stopped
-from rarecot.hub import is_hub_id, model_snapshot
+from rarecot.hub import is_hub_id, model_snapshot, tokenizer_folder
 
 
 def model_folder(request: Any) -> Path | None:
@@ -27,21 +27,14 @@ def model_folder(request: Any) -> Path | None:
     return None if request.stage == "sft" else checkpoints.newest(request.run_dir / "sft")
 
 
-def tokenizer_folder(request: Any) -> Path | None:
+def tokenizer_of(request: Any) -> Path | None:
     """The folder of the tokenizer that a model from scratch gets; None: its task's own.
 
     Raises:
         ConfigError: the hub does not give it, or the folder has none.
     """
     name = getattr(request.arguments, "tokenizer_name_or_path", "")
-    if not name:
-        return None
-    folder = model_snapshot(name) if is_hub_id(name) else Path(name)
-    if not (folder / "tokenizer.json").is_file():
-        raise ConfigError(
-            [f"tokenizer_name_or_path is {name}, which holds no tokenizer.json. Name a folder with one, or a hub id."]
-        )
-    return folder
+    return tokenizer_folder(name, "tokenizer_name_or_path") if name else None
 
 
 def make_start(request: Any, script: Path) -> None:

@@ -22,7 +22,7 @@ from rarecot.rendering import (
 )
 from rarecot.tasks import Generated
 from rarecot.training.run import Run
-from rarecot.training.start import model_folder, tokenizer_folder
+from rarecot.training.start import model_folder, tokenizer_of
 
 TOO_LONG = 0.01  # share of long demonstrations that a cap on responses may cut off without being asked
 
@@ -82,7 +82,7 @@ def text_of(run: Run, config: Any) -> Text:
     """
     arguments, task, folder = run.request.arguments, run.request.spec.task, model_folder(run.request)
     if folder is None:
-        words = tokenizer_folder(run.request)
+        words = tokenizer_of(run.request)
         tokenizer = load_tokenizer(words) if words else as_transformers_tokenizer(task.tokenizer())
         stamp = {}
     else:
