@@ -361,3 +361,15 @@ def test_a_fault_of_the_workers_own_code_is_no_wrong_answer():
         assert pool.compare(PAIRS[:1]) == ["correct"]
     finally:
         pool.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
+def test_a_worker_answers_though_all_processes_are_asked_to_stop(number):
+    """A scheduler's signal must not turn an answer into one that could not be judged."""
+    pool = Pool(workers=1, cache=0)
+    pool.compare(PAIRS[:1])
+    process = pool._all[0].process
+    process.send_signal(number)
+    assert pool.compare([(r"\sqrt{2}", r"2^{1/2}")]) == ["correct"]
+    assert pool._all[0].process is process
+    pool.close()

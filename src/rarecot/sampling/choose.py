@@ -77,7 +77,7 @@ class Samplers:
             return self._vllm(folder, tokenizer, ends, max_tokens), tokenizer
         with tempfile.TemporaryDirectory(prefix="rarecot-merged-") as merged:
             whole_model(folder).save_pretrained(merged)
-            return self._vllm(Path(merged), tokenizer, ends, max_tokens, tokenizer_of=folder), tokenizer
+            return self._vllm(Path(merged), tokenizer, ends, max_tokens, tokenizer_folder=folder), tokenizer
 
     def close(self) -> None:
         """Free the engine, if there is one."""
@@ -96,11 +96,11 @@ class Samplers:
         return HfSampler(whole_model(folder).to(device), tokenizer, self.batch_size)
 
     def _vllm(
-        self, folder: Path, tokenizer: Any, ends: list[int], max_tokens: int, tokenizer_of: Path | None = None
+        self, folder: Path, tokenizer: Any, ends: list[int], max_tokens: int, tokenizer_folder: Path | None = None
     ) -> Sampler:
         from rarecot.sampling.vllm import sampler, weights
 
-        for file in tokenizer_of.glob("*token*") if tokenizer_of else ():
+        for file in tokenizer_folder.glob("*token*") if tokenizer_folder else ():
             shutil.copy(file, folder)  # the engine wants a tokenizer beside the weights
 
         shape = (folder / "config.json").read_text(), max_tokens

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints, stopping
-from rarecot.errors import ConfigError, Stopped
+from rarecot.errors import Stopped
 from rarecot.hub import is_hub_id, model_snapshot, tokenizer_folder
 
 

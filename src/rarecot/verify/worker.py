@@ -30,8 +30,8 @@ class TookTooLong(BaseException):
 
 def main() -> None:
     """Serve until the end of input."""
-    for number in (signal.SIGUSR1, signal.SIGTERM):  # schedulers ask every process to stop: it ends with its input
-        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)  # schedulers ask every process to stop: this one ends with its input
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     logging.disable(logging.CRITICAL)  # math-verify logs every expression that it cannot read
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     sys.setrecursionlimit(3000)
