@@ -19,7 +19,7 @@ from typing import Any
 from rarecot.types import Verdict
 from rarecot.verify import structure
 from rarecot.verify.compare import compare
-from rarecot.verify.notation import UnparseableGold, normal, split_unit, words
+from rarecot.verify.notation import UnparseableGold, normal, number, split_unit, words
 
 MEMORY = 4 * 2**30  # bytes of address space
 
