@@ -166,6 +166,19 @@ def test_a_directory_holds_one_sweep_which_may_grow(sweep):
     assert [run["values"] for run in written["runs"]] == [{"seed": 0}, {"seed": 1}]
 
 
+def test_a_sweep_goes_on_under_a_version_with_more_options(sweep):
+    """What a recipe has learned since is no difference as long as nobody asks for it."""
+    made = sweep({"ntp": ntp(grid={"seed": [0, 1]})})
+    plan.write(made, plan.check(made))
+    written = json.loads((made.dir / "sweep.json").read_text())
+    for entry in written["runs"]:
+        assert entry["asked"].pop("global_batch_size") == 0
+    (made.dir / "sweep.json").write_text(json.dumps(written))
+    plan.check(made)
+    found = problems(lambda: plan.check(sweep({"ntp": ntp(grid={"seed": [0, 1]}, set={"global_batch_size": 16})})))
+    assert "global_batch_size 0 → 16" in found[0]
+
+
 def test_a_mixture_that_changes_on_the_way_is_refused(sweep):
     stages = {"ntp": ntp(), "grpo": rl(set={"n_rl": 8})}
     assert "another mixture (n_rl 16 → 8)" in problems(lambda: plan.check(sweep(stages)))[0]

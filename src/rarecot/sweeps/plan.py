@@ -1,8 +1,8 @@
 """A sweep before it runs: every run checked, and the plan written down where the report finds it."""
 
+import dataclasses
 import json
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from rarecot.evaluation import records
 from rarecot.mixtures.spec import read_mapping, wherever
 from rarecot.report.sweep.panels import panel_problems
 from rarecot.sweeps.spec import PlannedRun, Sweep
+from rarecot.training.arguments import ARGUMENTS
 from rarecot.training.request import Request, make_request
 
 FILE = "sweep.json"
@@ -100,7 +101,12 @@ def _crowded(sweep: Sweep, requests: dict[int, Request]) -> list[str]:
 def _entry(run: PlannedRun, request: Request) -> dict[str, Any]:
     """A run as `sweep.json` has it; `asked` is everything that decides what it computes."""
     trainer = {**request.from_yaml, **{key: " ".join(words) for key, words in request.from_command_line.items()}}
-    asked = {**asdict(request.arguments), **trainer, **wherever(request.spec.to_mapping()), "seed": request.seed}
+    asked = {
+        **dataclasses.asdict(request.arguments),
+        **trainer,
+        **wherever(request.spec.to_mapping()),
+        "seed": request.seed,
+    }
     start = run.starts_from if run.starts_from is not None else asked.get("model_name_or_path") or None
     return {
         "id": run.id,
@@ -112,6 +118,12 @@ def _entry(run: PlannedRun, request: Request) -> dict[str, Any]:
         "starts_from": str(start) if start is not None else None,
         "asked": {key: value for key, value in asked.items() if key not in _WHERE},
     }
+
+
+def _defaults(recipe: str, names: set[str]) -> dict[str, Any]:
+    """What a recipe's own options are when nobody asks: those that it did not have yet when a sweep was written down."""
+    fields = dataclasses.asdict(ARGUMENTS[recipe]())
+    return {name: fields[name] for name in names & set(fields)}
 
 
 def _differences(sweep: Sweep, entries: list[dict[str, Any]]) -> list[str]:
@@ -129,6 +141,7 @@ def _differences(sweep: Sweep, entries: list[dict[str, Any]]) -> list[str]:
             problems.append(f"{sweep.dir} holds another sweep: its run {where} is not in this grid. {remedy}")
             continue
         before, after = ({**entry["asked"], "starts_from": entry["starts_from"]} for entry in (old, now))
+        before = {**_defaults(now["recipe"], set(after) - set(before)), **before}
         if changed := sorted(k for k in {**after, **before} if before.get(k, _ABSENT) != after.get(k, _ABSENT)):
             shown = ", ".join(f"{k} {before.get(k, _ABSENT)!r} → {after.get(k, _ABSENT)!r}" for k in changed)
             problems.append(f"{sweep.dir} holds {where} with other options: {shown}. {remedy}")
