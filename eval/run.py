@@ -15,10 +15,12 @@ import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from rarecot import stopping
 from rarecot.checkpoints import incomplete, model_folder
-from rarecot.errors import ConfigError, exit_with
+from rarecot.errors import ConfigError, Stopped, exit_with
+from rarecot.evaluation import records
 from rarecot.evaluation.checks import request_problems
 from rarecot.evaluation.protocols.protocol import protocol_names
 from rarecot.evaluation.suite import Suite, read_suite
@@ -62,11 +64,20 @@ def main() -> None:
     one_gpu_each()
     support.prepare_environment()
 
-    from rarecot.evaluation.over_training import evaluate_model, evaluate_run
     from rarecot.evaluation.questions import questions_of
 
     quiet()
-    questions = questions_of(suite, spec, args.run)
+    try:
+        evaluate(args, questions_of(suite, spec, args.run), samplers, folder)
+    except Stopped:
+        known = records.read(args.run or args.out or Path())
+        raise Stopped(f"{len(known)} evaluations are kept.") from None
+
+
+def evaluate(args: argparse.Namespace, questions: Any, samplers: Samplers, folder: Path | None) -> None:
+    """Make what is missing, and print it."""
+    from rarecot.evaluation.over_training import evaluate_model, evaluate_run
+
     if args.run:
         for left_out in incomplete(args.run):
             print(f"{left_out} is left out: it was not saved to its end", file=sys.stderr)

@@ -52,6 +52,7 @@ begin() {
   MASTER_PORT=$(free_port $((20000 + SLURM_JOB_ID % 10000 * 3)))
   export RARECOT_STOP_NOTE=$PWD/logs/stopped-$SLURM_JOB_ID
   rm -f "$RARECOT_STOP_NOTE"
+  ((${SLURM_RESTART_COUNT:-0})) || rm -f "$RARECOT_STOP_NOTE.before"
   STEP='' ASKED='' CANCELLED='' SERVER=''
   trap 'ASKED=1; say "USR1: the run is asked to save"; [ -z "$STEP" ] || kill -USR1 "$STEP"' USR1
   trap 'CANCELLED=1; say "TERM: the run is asked to save"; [ -z "$STEP" ] || kill -USR1 "$STEP"' TERM
@@ -117,9 +118,16 @@ finish() {
   if [ -n "$ASKED$CANCELLED" ]; then # another node may have written it
     for _ in $(seq 10); do [ -e "$RARECOT_STOP_NOTE" ] && break; sleep 0.5; done
   fi
-  [ -e "$RARECOT_STOP_NOTE" ] || { say "ended with exit code $rc"; exit "$rc"; }
+  if [ ! -e "$RARECOT_STOP_NOTE" ]; then
+    rm -f "$RARECOT_STOP_NOTE.before"
+    say "ended with exit code $rc"
+    exit "$rc"
+  fi
   say "stopped: $(cat "$RARECOT_STOP_NOTE")"
-  rm -f "$RARECOT_STOP_NOTE"
+  local before=$RARECOT_STOP_NOTE.before
+  ! cmp -s "$RARECOT_STOP_NOTE" "$before" ||
+    die "this start and the one before it came no further. Is the job's --time shorter than what --signal runs ahead of it (300 s), or than a step?"
+  mv "$RARECOT_STOP_NOTE" "$before"
   [ -z "$CANCELLED" ] || exit 143 # cancelled, or preempted by Slurm, which queues it again by itself
   ((${SLURM_RESTART_COUNT:-0} < ${MAX_REQUEUES:-50})) ||
     die "restarted ${SLURM_RESTART_COUNT:-0} times, MAX_REQUEUES. The same sbatch command goes on."

@@ -127,6 +127,16 @@ def test_restarts_are_counted(slurm, pipeline):
     assert "restarted 0 times, MAX_REQUEUES. The same sbatch command goes on." in slurm.log(number)
 
 
+def test_a_job_whose_starts_come_no_further_fails(slurm, pipeline):
+    """As where its time limit is shorter than what the signal runs ahead of it: Slurm then sends it at once."""
+    number = slurm.submit("--time=1", "--signal=B:USR1@60", "slurm/sft.sh", "sft.yaml", "--run_dir", "runs/hasty",
+                          "--max_steps", "100000")  # fmt: skip
+    job = slurm.ended(number)
+    assert job["JobState"] == "FAILED", slurm.log(number)
+    assert int(job["Restarts"]) <= 2  # the first start may take a few steps
+    assert "this start and the one before it came no further" in slurm.log(number)
+
+
 @pytest.mark.vllm
 def test_a_server_that_dies_fails_the_job_with_its_reason(slurm, pipeline):
     run_dir = "runs/served"

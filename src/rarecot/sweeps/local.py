@@ -69,7 +69,7 @@ def run_all(runs: list[PlannedRun], sweep_dir: Path, recipes: Path, jobs: int) -
     Raises:
         Stopped: this process was asked to stop.
     """
-    waiting, ended, told = list(runs), {}, False
+    waiting, ended, told, saved = list(runs), {}, False, []
     running: dict[int, tuple[PlannedRun, subprocess.Popen[bytes], float, Path]] = {}
     with _stopped_together(running):
         while (waiting and not told) or running:
@@ -99,11 +99,12 @@ def run_all(runs: list[PlannedRun], sweep_dir: Path, recipes: Path, jobs: int) -
                 if process.poll() is not None:
                     del running[slot]
                     ended[run.id] = _ENDS.get(process.returncode, "failed")
+                    saved += [last_words(log)] if ended[run.id] == "stopped" else []
                     yield Outcome(run, ended[run.id], time.perf_counter() - started, log)
             time.sleep(_POLL)
     if told and len(ended) < len(runs):
         over = sum(status in ("done", "known") for status in ended.values())
-        raise Stopped(f"{over} of {len(runs)} runs are done; those that were stopped have saved.")
+        raise Stopped(" ".join([f"{over} of {len(runs)} runs are done.", *saved]))
 
 
 def _start(run: PlannedRun, sweep_dir: Path, recipes: Path, slot: int, jobs: int) -> tuple[Any, ...]:
