@@ -21,6 +21,7 @@ from rarecot.sweeps.spec import read_sweep
 
 RECIPES = Path(__file__).parent
 REPORT = RECIPES.parent / "eval" / "report.py"
+SUBMIT = RECIPES.parent / "slurm" / "submit.sh"
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
         again = ["--config", str(args.config.resolve()), "--sweep_dir", str(sweep.dir)]
         again += ["--from", str(args.start.resolve())] if args.start else []
         array = f"--array=0-{roots - 1}%{args.jobs}" if args.jobs > 1 else f"--array=0-{roots - 1}"
-        sys.exit(subprocess.run(["sbatch", array, *options, str(args.slurm), *again]).returncode)
+        sys.exit(subprocess.run([str(SUBMIT), array, *options, str(args.slurm), *again]).returncode)
     runs = sweep.runs if args.task is None else sweep.family(args.task)
     outcomes = []
     for outcome in local.run_all(runs, sweep.dir, RECIPES, args.jobs):
@@ -65,8 +66,11 @@ def main() -> None:
             print(f"        {outcome.log}: {local.last_words(outcome.log)}", flush=True)
     if args.task is None:
         subprocess.run([sys.executable, str(REPORT), str(sweep.dir)])
-    if bad := [outcome.run.name for outcome in outcomes if outcome.status in ("failed", "not run")]:
-        print(f"\n{len(bad)} of {len(runs)} runs failed or could not start: {'; '.join(bad)}", file=sys.stderr)
+    if bad := [outcome.run.name for outcome in outcomes if outcome.status in ("failed", "stopped", "not run")]:
+        print(
+            f"\n{len(bad)} of {len(runs)} runs failed, were stopped or could not start: {'; '.join(bad)}",
+            file=sys.stderr,
+        )
         sys.exit(EXIT_FAILED)
 
 

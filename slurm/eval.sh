@@ -9,7 +9,9 @@ cd "${SLURM_SUBMIT_DIR:?submit it with sbatch, from the checkout}" && source slu
 [ $# -gt 0 ] || die "name what to evaluate: --run RUN_DIR, or --model MODEL --suite SUITE --out FOLDER (python eval/run.py --help)"
 begin
 each=$((GPUS > 0 ? GPUS : ${PROCESSES:-1}))
-srun --ntasks=$((each * ${#HOSTS[@]})) --ntasks-per-node="$each" --cpus-per-task=$((CPUS / each > 0 ? CPUS / each : 1)) \
+crowded=()
+((CPUS >= each)) || crowded=(--overcommit)
+srun "${crowded[@]}" --ntasks=$((each * ${#HOSTS[@]})) --ntasks-per-node="$each" --cpus-per-task=$((CPUS / each > 0 ? CPUS / each : 1)) \
   bash slurm/node.sh "${COMMAND[@]}" eval/run.py "$@" &
 STEP=$!
 finish

@@ -13,5 +13,5 @@ source slurm/server.sh
 options "$@"
 begin
 rollouts "${VLLM:-}"
-launch "$GPUS" "$CPUS" "$(IFS=,; echo "${TRAIN[*]}")" -- "recipes/${RECIPE:-grpo}.py" "${OPTIONS[@]}" "${ROLLOUTS[@]}"
+launch "$GPUS" "$CPUS" "$(IFS=,; echo "${TRAIN[*]}")" "recipes/${RECIPE:-grpo}.py" "${ROLLOUTS[@]}" "${OPTIONS[@]}"
 finish

@@ -1,9 +1,10 @@
 #!/bin/bash
 # One task of a step: its command, and what tells it to save. Which processes of a step Slurm signals depends on how a site tracks them, and
 # launchers do not survive signals; so all of them ignore them, and those that listen (the workers) are told by hand, each once.
-(trap '' USR1 TERM && exec "${@/@NODE@/$SLURM_NODEID}") &
-command=$! asked='' told=' '
+asked='' told=' '
 trap 'asked=1' USR1 TERM
+(trap '' USR1 TERM && exec "${@/@NODE@/$SLURM_NODEID}") &
+command=$!
 
 tell() {
   local -A parent=() catches=()

@@ -15,6 +15,7 @@ while [ $# -gt 0 ] && [[ $1 = -* ]]; do
 done
 [ $# -ge 3 ] || die "give RUN_DIR SFT.yaml RL.yaml, in this order (sbatch's options before them, as --key=value)"
 run=$1 sft=$2 rl=$3
+[[ -e $sft && -e $rl ]] || die "there is no ${sft} or no ${rl}: give RUN_DIR SFT.yaml RL.yaml, and sbatch's options before them as --key=value"
 shift 3
 
 submit() { # submit SCRIPT …: after the job AFTER, if there is one; AFTER is then this one

@@ -29,7 +29,10 @@ rollouts() {
     split)
       local theirs=${VLLM_GPUS:-$((GPUS / 2))} half=$((CPUS / 2))
       ((half)) || die "VLLM=split divides the CPUs of a node, and this job has $CPUS. Use --cpus-per-task=2 or more."
-      SHARE=(--exact --mem-per-cpu="${SLURM_MEM_PER_CPU:-$((SLURM_MEM_PER_NODE / CPUS))}")
+      unset SLURM_GPUS SLURM_CPUS_PER_GPU SLURM_GPUS_PER_TASK # a step's own share is said below
+      SHARE=(--exact --immediate=120)
+      if [ "${SLURM_MEM_PER_CPU:-0}" != 0 ]; then SHARE+=(--mem-per-cpu="$SLURM_MEM_PER_CPU"); fi
+      if [ "${SLURM_MEM_PER_NODE:-0}" != 0 ]; then SHARE+=(--mem-per-cpu="$((SLURM_MEM_PER_NODE / CPUS))"); fi
       serve "${HOSTS[0]}" 127.0.0.1 "$theirs" "$half"
       GPUS=$((GPUS - theirs)) CPUS=$((CPUS - half))
       ((GPUS == 0)) || SHARE+=(--gpus-per-node="$GPUS")
@@ -38,26 +41,30 @@ rollouts() {
 }
 
 serve() { # serve HOST ADDRESS GPUS CPUS
-  local port=$((MASTER_PORT + 1)) gpus=()
+  local port=$((MASTER_PORT + 1)) gpus=() at=$1
+  [ "$2" = 0.0.0.0 ] || at=$2
   [ "${#OPTIONS[@]}" -gt 0 ] || die "VLLM=$VLLM serves the checkpoint that a run starts from: name the run's YAML."
   (($3 == 0)) || gpus=(--gpus-per-node="$3")
   SERVER_LOG=logs/server-$SLURM_JOB_ID.log
-  : >"$SERVER_LOG"
+  # What asks the trainer to save must not take its server away: it ends when the trainer has.
   srun --job-name=vllm --nodes=1 --ntasks=1 --nodelist="$1" --cpus-per-task="$4" "${SHARE[@]}" "${gpus[@]}" \
-    "${COMMAND[@]}" recipes/serve.py --recipe "${RECIPE:-grpo}" "${OPTIONS[@]}" --host "$2" --port "$port" \
-    --tensor_parallel_size "$(($3 > 0 ? $3 : 1))" >"$SERVER_LOG" 2>&1 &
+    bash -c 'trap "" USR1 TERM; exec "$@"' server "${COMMAND[@]}" recipes/serve.py --recipe "${RECIPE:-grpo}" "${OPTIONS[@]}" \
+    --host "$2" --port "$port" --tensor_parallel_size "$(($3 > 0 ? $3 : 1))" >>"$SERVER_LOG" 2>&1 &
   SERVER=$!
-  ROLLOUTS=(--use_vllm true --vllm_mode server --vllm_server_host "$1" --vllm_server_port "$port" --vllm_group_port "$((port + 1))")
+  # Its death is noticed here, so the trainer may be patient with a large model.
+  ROLLOUTS=(--use_vllm true --vllm_mode server --vllm_server_host "$at" --vllm_server_port "$port" --vllm_group_port "$((port + 1))" --vllm_server_timeout 1800)
   say "vLLM server on $1:$port, log in $SERVER_LOG"
 }
 
 # The trainer notices by itself, saves and says so; one that waits for the server does not.
 server_died() {
+  for _ in $(seq 90); do
+    kill -0 "$STEP" 2>/dev/null || break
+    sleep 0.5
+  done
+  [ ! -e "$RARECOT_STOP_NOTE" ] || return 0 # both were told to stop, and the trainer has saved
   say "the vLLM server ended while the run needed it. Its last words ($SERVER_LOG):"
   tail -n 20 "$SERVER_LOG"
-  if [ -n "$STEP" ]; then
-    for _ in $(seq 40); do kill -0 "$STEP" 2>/dev/null || break; sleep 0.5; done
-    kill "$STEP" 2>/dev/null || true
-  fi
-  die "failed: the vLLM server ended. The same sbatch command goes on from the newest checkpoint."
+  kill "$STEP" 2>/dev/null || true
+  die "failed: the vLLM server ended. Submitted again, the run goes on from its newest checkpoint."
 }

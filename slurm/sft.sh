@@ -7,5 +7,5 @@
 cd "${SLURM_SUBMIT_DIR:?submit it with sbatch, from the checkout}" && source slurm/common.sh || exit 1
 options "$@"
 begin
-launch "$GPUS" "$CPUS" "$(IFS=,; echo "${HOSTS[*]}")" -- recipes/sft.py "${OPTIONS[@]}"
+launch "$GPUS" "$CPUS" "$(IFS=,; echo "${HOSTS[*]}")" recipes/sft.py "${OPTIONS[@]}"
 finish

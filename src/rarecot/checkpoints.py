@@ -16,6 +16,7 @@ from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
 
 ADAPTER = "adapter_config.json"
+STOPPED = "stopped"  # folder in a stage's: what was saved only because the stage was asked to stop
 STAMP = "rarecot.json"  # written after everything else of a checkpoint, so its presence says that the rest is there
 
 
@@ -93,6 +94,11 @@ def newest(stage_dir: Path) -> Path | None:
     """The newest complete checkpoint of a stage, or None."""
     folders = complete(stage_dir)
     return folders[-1] if folders else None
+
+
+def resumable(stage_dir: Path) -> Path | None:
+    """What a stage goes on from: its newest complete checkpoint, or what it saved since, only to stop."""
+    return max([*complete(stage_dir), *complete(stage_dir / STOPPED)], key=step_of, default=None)
 
 
 def resolve(path: Path) -> Path | None:

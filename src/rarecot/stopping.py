@@ -1,7 +1,10 @@
 """Being asked to stop: USR1 (what schedulers send ahead of a deadline) and TERM set a flag, which training reads between two steps."""
 
+import atexit
 import os
 import signal
+import subprocess
+from pathlib import Path
 from typing import Any
 
 from rarecot.errors import Stopped
@@ -15,14 +18,14 @@ def listen() -> None:
     """From now on the signals are heeded at the next place from which the same command goes on."""
     for number in SIGNALS:
         signal.signal(number, _ask)
+    atexit.register(_ignore)  # whoever asked may ask again while this process ends, when nobody listens any more
 
 
 def leave_at_once() -> None:
     """From now on the signals raise `Stopped` where they arrive: for work that loses nothing when it is cut off."""
 
     def leave(*_: Any) -> None:
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)  # whoever asked may ask again while this process leaves
+        _ignore()  # whoever asked may ask again while this process leaves
         raise Stopped("What is done is kept.")
 
     for number in SIGNALS:
@@ -32,6 +35,22 @@ def leave_at_once() -> None:
 def asked() -> bool:
     """Whether this process was asked to stop."""
     return bool(_asked)
+
+
+def tell(process: subprocess.Popen) -> bool:
+    """Ask another process to stop, if it listens by now (one that does not yet would die of it); says whether it was asked."""
+    status = Path(f"/proc/{process.pid}/status")
+    if status.is_file():
+        catches = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("SigCgt:")), "0")
+        if not int(catches, 16) >> (signal.SIGUSR1 - 1) & 1:
+            return False
+    process.send_signal(signal.SIGUSR1)
+    return True
+
+
+def _ignore() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _ask(number: int, _: Any) -> None:

@@ -20,7 +20,9 @@ def blank_rows(args: Any, rows: int) -> int:
         args: the trainer's config.
         rows: of its training set.
     """
-    return -rows % (args.train_batch_size * args.world_size) if args.world_size > 1 else 0
+    if args.world_size == 1 or args.dataloader_drop_last or args.train_sampling_strategy == "batch_rebalance":
+        return 0
+    return -rows % (args.train_batch_size * args.world_size)
 
 
 def tokens_seen(args: Any, state: Any, rows: int) -> int:

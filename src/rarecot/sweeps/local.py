@@ -27,7 +27,7 @@ class Outcome:
 
     Args:
         run: which.
-        status: `done`, `known` (it was there), `failed`, `stopped` (it was asked to), or `not run` (what it goes on from failed).
+        status: `done`, `known` (it was there), `failed`, `stopped` (it was asked to), or `not run` (what it goes on from did not get to its end).
         seconds: that it took.
         log: its output.
     """
@@ -69,20 +69,22 @@ def run_all(runs: list[PlannedRun], sweep_dir: Path, recipes: Path, jobs: int) -
     Raises:
         Stopped: this process was asked to stop.
     """
-    waiting, ended, told, saved = list(runs), {}, False, []
+    waiting, ended, saved = list(runs), {}, []
+    stop, told = False, set()  # whether this sweep was asked to, and the slots whose runs were
     running: dict[int, tuple[PlannedRun, subprocess.Popen[bytes], float, Path]] = {}
     with _stopped_together(running):
-        while (waiting and not told) or running:
-            if stopping.asked() and not told:
-                told = True
-                for _, process, _, _ in running.values():
-                    process.send_signal(signal.SIGUSR1)
-            for run in (
-                [] if told else sorted(waiting, key=lambda run: run.after is None)
-            ):  # what goes on first: whole chains early
+        while (waiting and not stop) or running:
+            stop = stopping.asked()
+            told |= {
+                slot
+                for slot, (_, process, _, _) in running.items()
+                if stop and slot not in told and stopping.tell(process)
+            }
+            # What goes on first: whole chains early.
+            for run in [] if stop else sorted(waiting, key=lambda run: run.after is None):
                 before = ended.get(run.after, "missing" if run.after in {r.id for r in runs} else "known")
                 outcome = None
-                if before in ("failed", "not run"):
+                if before in ("failed", "stopped", "not run"):
                     outcome = Outcome(run, "not run")
                 elif before in ("done", "known") and is_done(run, sweep_dir):
                     outcome = Outcome(run, "known")
@@ -102,7 +104,7 @@ def run_all(runs: list[PlannedRun], sweep_dir: Path, recipes: Path, jobs: int) -
                     saved += [last_words(log)] if ended[run.id] == "stopped" else []
                     yield Outcome(run, ended[run.id], time.perf_counter() - started, log)
             time.sleep(_POLL)
-    if told and len(ended) < len(runs):
+    if stop and any(ended.get(run.id) in (None, "stopped") for run in runs):
         over = sum(status in ("done", "known") for status in ended.values())
         raise Stopped(" ".join([f"{over} of {len(runs)} runs are done.", *saved]))
 

@@ -57,10 +57,26 @@ def _common(request: Any) -> list[str]:
             problems.append(f"{key} is {getattr(arguments, key)}: it counts tokens, so it must be {least} or more.")
     if request.trainer_value("use_peft") is True:
         problems += _lora(request)
+    problems += _not_resumable(request)
     problems += _trackers(request) + batch.problems(request)
     max_steps = request.trainer_value("max_steps")
     if spec.online and request.stage == "sft" and not (isinstance(max_steps, int) and max_steps > 0):
         problems.append("the mixture is online, so training has no natural end. Set max_steps.")
+    return problems
+
+
+def _not_resumable(request: Any) -> list[str]:
+    """Options with which a run that is stopped could not go on as it was."""
+    problems = []
+    if request.trainer_value("save_only_model") is True:
+        problems.append(
+            "save_only_model is true: a run that is stopped would go on without its optimizer's state. Use save_total_limit to save space."
+        )
+    if (order := request.trainer_value("train_sampling_strategy")) == "group_by_length":
+        problems.append(
+            f"train_sampling_strategy is {order}: a run that is stopped would go on in another order. Leave it out; split_by_length "
+            "saves the padding without it."
+        )
     return problems
 
 

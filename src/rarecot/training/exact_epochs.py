@@ -50,11 +50,9 @@ class ExactSFTTrainer(SFTTrainer):
         if isinstance(self.train_dataset, IterableDataset):
             # Each process cuts its rows out of the stream; rank 0 could not send batches of different lengths in one piece.
             self.accelerator.dataloader_config.dispatch_batches = False
-        elif not self.args.dataloader_drop_last and self.args.train_sampling_strategy != "batch_rebalance":
-            rows = len(self.train_dataset)
-            if blanks := blank_rows(self.args, rows):
-                self.real_rows = rows
-                self.train_dataset = with_blanks(self.train_dataset, blanks, self.processing_class.eos_token_id)
+        elif blanks := blank_rows(self.args, rows := len(self.train_dataset)):
+            self.real_rows = rows
+            self.train_dataset = with_blanks(self.train_dataset, blanks, self.processing_class.eos_token_id)
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler[int] | None:
         if not self.real_rows:

@@ -17,8 +17,6 @@ from rarecot import checkpoints, stopping
 from rarecot.errors import Stopped
 from rarecot.evaluation.callback import steps_a_round
 
-EXTRA = "only_to_stop"  # in the stamp of a checkpoint
-
 
 def asked_anywhere() -> bool:
     """Whether any process of this run was asked to stop; on all of them, which then agree."""
@@ -42,10 +40,14 @@ def leave_if_asked(where: str) -> None:
 
 class StopCallback(TrainerCallback):
     """Saves and leaves at the first step at which the run can go on as if nothing had happened: of a trainer that takes several
-    steps on a batch of rollouts, the last of them. What was saved for that alone goes when the run has saved again."""
+    steps on a batch of rollouts, the last of them.
+
+    What is saved for that alone lies apart (`checkpoints.STOPPED`), so that it neither counts nor is counted on as a checkpoint of the run, and
+    goes when the run has saved again.
+    """
 
     stopped = False
-    extra = False  # the checkpoint would not have been saved otherwise
+    apart = False
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         leave_if_asked(f"Nothing was trained since step {state.global_step}.")
@@ -53,19 +55,23 @@ class StopCallback(TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if state.global_step % steps_a_round(args) or not asked_anywhere():
             return
-        self.stopped, self.extra = True, not control.should_save
-        control.should_save = control.should_training_stop = True
+        self.stopped = control.should_training_stop = True
         control.should_log = True  # what was not logged yet would be forgotten
+        saved_anyway = control.should_save or (args.save_strategy == "epoch" and float(state.epoch).is_integer())
+        if not saved_anyway:
+            self.apart = control.should_save = True
+            args.output_dir = str(Path(args.output_dir) / checkpoints.STOPPED)
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if self.apart:  # the epoch has not come to its end
+            control.should_save = False
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not state.is_world_process_zero:
             return
-        *earlier, latest = checkpoints.complete(Path(args.output_dir))
-        if self.extra:
-            checkpoints.stamp(latest, {**checkpoints.read_stamp(latest), EXTRA: True})
-        for folder in earlier:
-            if checkpoints.read_stamp(folder).get(EXTRA):
-                (folder / checkpoints.STAMP).unlink()  # from here on it is not complete
+        apart = Path(args.output_dir) if self.apart else Path(args.output_dir) / checkpoints.STOPPED
+        for folder in apart.glob("checkpoint-*") if apart.is_dir() else ():
+            if not self.apart or folder.name != f"checkpoint-{state.global_step}":
                 shutil.rmtree(folder)
 
 
@@ -98,6 +104,7 @@ class PromptOrder(RepeatSampler):
 
     def set_epoch(self, epoch: int) -> None:
         """Stand before a pass, counting from 0."""
-        self.generator.manual_seed(self.seed)
-        for _ in range(epoch):
-            torch.randperm(self.num_samples, generator=self.generator)
+        if self.shuffle:
+            self.generator.manual_seed(self.seed)
+            for _ in range(epoch):
+                torch.randperm(self.num_samples, generator=self.generator)

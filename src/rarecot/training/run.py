@@ -89,7 +89,7 @@ class Run:
 
     def resume_from(self) -> Path | None:
         """The checkpoint that an interrupted stage goes on from."""
-        return checkpoints.newest(self.stage_dir)
+        return checkpoints.resumable(self.stage_dir)
 
     @property
     def is_complete(self) -> bool:
@@ -250,7 +250,7 @@ def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[s
     """In what an existing run differs from this request; empty if there is none, it is the same, or it never began."""
     before = _read(request.run_dir / CONFIG)
     begun = {record["stage"] for record in records.read(request.run_dir)}
-    begun |= {stage for stage in before if checkpoints.complete(request.run_dir / stage)}
+    begun |= {stage for stage in before if checkpoints.resumable(request.run_dir / stage)}
     changes = []
     if request.stage in begun:
         old = before.get(request.stage, {})

@@ -1,7 +1,6 @@
 """Where a stage starts from. Light: no torch."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -9,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints, stopping
-from rarecot.errors import Stopped
+from rarecot.errors import EXIT_STOPPED, Stopped
 from rarecot.hub import is_hub_id, model_snapshot, tokenizer_folder
 
 
@@ -50,18 +49,19 @@ def make_start(request: Any, script: Path) -> None:
     """
     if not request.start_comes_first:
         return
-    rank = int(os.environ.get("RANK", "0"))
-    alone = {name: value for name, value in os.environ.items() if name not in _OF_A_LAUNCHER}
-    first = subprocess.Popen([sys.executable, script], env=alone) if rank == 0 and not _is_there(request) else None
-    while first.poll() is None if first else not _is_there(request):
+    first, told = None, False
+    if int(os.environ.get("RANK", "0")) == 0 and not _is_there(request):
+        alone = {name: value for name, value in os.environ.items() if name not in _OF_A_LAUNCHER}
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES", "0")
+        first = subprocess.Popen([sys.executable, script], env={**alone, "CUDA_VISIBLE_DEVICES": visible.split(",")[0]})
+    while first.poll() is None if first else not (_is_there(request) or stopping.asked()):
         time.sleep(0.2)
-        if stopping.asked():
-            if first:
-                first.send_signal(signal.SIGUSR1)
-                first.wait()
-            raise Stopped("The model that RL starts from is not trained to its end.")
-    if first and first.returncode:
+        if first and stopping.asked():
+            told = told or stopping.tell(first)
+    if first and first.returncode not in (0, EXIT_STOPPED):
         sys.exit(first.returncode)
+    if not _is_there(request):
+        raise Stopped("The model that RL starts from is not trained to its end.")
 
 
 def _is_there(request: Any) -> bool:

@@ -79,15 +79,16 @@ def is_free(host: str, port: int) -> bool:
 
 
 def follow(server: subprocess.Popen, log: Path) -> int:
-    """Copy a server's output to our own and to a log until it ends; hand signals on. Returns its exit status. What it started ends with it:
+    """Copy a server's output to our own and to a log until it ends; a signal to us ends it. Returns its exit status. What it started ends with it:
     an engine that outlives its server answers nobody.
 
     Args:
         server: leader of a session, with its output in a pipe.
         log: is overwritten.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _: server.send_signal(received))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks
+            signal.signal(number, lambda *_: server.terminate())
     log.parent.mkdir(parents=True, exist_ok=True)
 
     def copy() -> None:

@@ -5,6 +5,7 @@ engine of ours, registered by `plugin`. Can go when vLLM has one for the CPU. On
 the trainer uses `open_group` and `send`.
 """
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -76,18 +77,26 @@ class GlooEngine(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
         self.group = None
 
 
+AGENT_STORE = "TORCHELASTIC_USE_AGENT_STORE"
+
+
 def open_group(address: str, port: int, rank: int, world_size: int) -> distributed.ProcessGroup:
     """A gloo group beside torch's default one; returns when all of its members are there.
 
     Raises:
         ConnectionError: they are not within `TIMEOUT`.
     """
+    # A launcher's workers take its store for theirs, and would wait for one here that nobody opens.
+    launcher = os.environ.pop(AGENT_STORE, None)
     try:
         return stateless_init_torch_distributed_process_group(
             address, port, rank, world_size, backend="gloo", timeout=TIMEOUT
         )
     except RuntimeError as error:
         raise ConnectionError(f"gloo at {address}:{port}: {error}") from error
+    finally:
+        if launcher is not None:
+            os.environ[AGENT_STORE] = launcher
 
 
 def send(group: distributed.ProcessGroup, named: Iterable[tuple[str, torch.Tensor]]) -> None:

@@ -79,8 +79,9 @@ class Model:
         return cache_bytes(tokens, self.layers, self.kv_heads * self.head_dim, BF16)
 
     def forward(self, length: int) -> float:
-        """FLOPs a token of a sequence of `length` tokens."""
-        return 2 * self.parameters + 2 * self.layers * self.heads * self.head_dim * length
+        """FLOPs a token of a sequence of `length` tokens, each of which looks back at half of it on average."""
+        multiplied = self.parameters - (0 if self.tied else self.embeddings)  # the input's embeddings are looked up
+        return 2 * multiplied + 2 * self.layers * self.heads * self.head_dim * length
 
 
 # Public config.json of meta-llama/Llama-3.2-1B, -3B and Llama-3.1-8B.
@@ -251,7 +252,7 @@ def generation_seconds(model: Model, machine: Machine, work: Round, layout: Layo
     local = math.ceil(work.completions / ((layout.servers or layout.gpus) // shared))
     context = work.prompt_tokens + work.tokens // 2
     read = BF16 * model.parameters + running * model.cache(context)
-    computed = running * model.forward(context) / machine.flops / machine.mfu
+    computed = running * model.forward(2 * context) / machine.flops / machine.mfu  # each token looks back at all of it
     step = max(read / (machine.bandwidth * machine.decode_share), computed) / shared + machine.step_seconds
     prefill = local / work.generations * work.prompt_tokens * model.forward(work.prompt_tokens)
     return math.ceil(local / running) * work.tokens * step + prefill / (shared * machine.flops * machine.mfu)

@@ -29,7 +29,7 @@ from rarecot.evaluation.harness import Harness
 from rarecot.forecast import audit
 from rarecot.rendering import IGNORED_LABEL
 from rarecot.sampling import Sampler, Samplers, SamplingParams
-from rarecot.sampling.shared import shared
+from rarecot.sampling.shared import from_main, shared
 from rarecot.training import session, sft
 from rarecot.training.models import base_name, pretrained
 from rarecot.training.preemption import leave_if_asked
@@ -162,10 +162,9 @@ def sampled(run: Run, text: Text, sampler: Sampler, at: Standing) -> Dataset:
         RunError: nothing earned the reward.
     """
     path = _round_dir(run, at) / SAMPLES
-    if not path.is_file():
+    if not from_main(path.is_file()):  # rank 0 decides and reads: a shared file system may show others what was
         _sample(run, text, sampler, at, path)
-    PartialState().wait_for_everyone()
-    table = pq.read_table(path)
+    table = from_main(pq.read_table(path) if run.is_main else None)
     kept = table.filter(table["kept"])
     if len(kept) == 0:
         raise RunError(_nothing_kept(run, at, table))
@@ -226,7 +225,7 @@ def learn(
     """Next-token prediction on what a round kept; returns where the stage then stands."""
     folder = _round_dir(run, at)
     trained = checkpoints.newest(folder)
-    if trained is None or checkpoints.steps_left(trained):
+    if from_main(trained is None or checkpoints.steps_left(trained) > 0):
         _train(run, config, options, text, at, kept, trackers)
         PartialState().wait_for_everyone()
     if run.is_main:
@@ -253,7 +252,7 @@ def _train(
     )
     title = f"STaR {at.round + 1}/{request.arguments.rounds}"
     trackers.offset = at.step
-    session.fit(run, trainer, [stamp, trackers], title, checkpoints.newest(folder), latest={})
+    session.fit(run, trainer, [stamp, trackers], title, checkpoints.resumable(folder), latest={})
     del trainer, model
     gc.collect()
 

@@ -128,9 +128,10 @@ class Client(VLLMClient):
 
 
 def address_towards(url: str) -> str:
-    """This machine's address on the network by which it reaches a server."""
+    """This machine's address on the network by which it reaches a server; IPv4 where there is one, as vLLM's groups need it."""
     where = urllib.parse.urlsplit(url)
-    family, kind, *_, address = socket.getaddrinfo(where.hostname, where.port or 80, type=socket.SOCK_DGRAM)[0]
+    found = socket.getaddrinfo(where.hostname, where.port or 80, type=socket.SOCK_DGRAM)
+    family, kind, *_, address = min(found, key=lambda each: each[0] != socket.AF_INET)
     with socket.socket(family, kind) as probe:
         probe.connect(address)  # nothing is sent
         return probe.getsockname()[0]
