@@ -99,7 +99,9 @@ class Cluster:
         """What of ours runs on the nodes."""
         found = []
         for node in ("n1", "n2", "n3"):
-            listed = self.lab("on", node, "ps", "-eo", "pid,args").stdout.splitlines()
+            result = self.lab("on", node, "ps", "-eo", "pid,args")
+            assert result.returncode == 0, result.stderr
+            listed = result.stdout.splitlines()
             found += [f"{node} {line}" for line in listed if "recipes/" in line or "rarecot" in line or "vllm" in line]
         return found
 

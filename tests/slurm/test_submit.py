@@ -52,6 +52,12 @@ def submit(checkout):
         (("slurm/grpo.sh",), {"VLLM": "node"}, "this job has one. Use --nodes=2 or more, or VLLM=split."),
         (("--nodes", "2", "slurm/grpo.sh"), {"VLLM": "split"}, "VLLM=split divides one node, and this job has 2."),
         (("--gpus-per-node=1", "slurm/grpo.sh"), {"VLLM": "split"}, "leaves the server 0 of 1 GPUs"),
+        (("--gpus-per-node=h100:1", "slurm/grpo.sh"), {"VLLM": "split"}, "leaves the server 0 of 1 GPUs"),
+        (("--gres=gpu:h100:1", "slurm/grpo.sh"), {"VLLM": "split"}, "leaves the server 0 of 1 GPUs"),
+        (("--gpus=1", "slurm/grpo.sh"), {"VLLM": "split"}, "leaves the server 0 of 1 GPUs"),
+        (("-N2", "slurm/grpo.sh"), {"VLLM": "split"}, "VLLM=split divides one node, and this job has 2."),
+        (("--nodes=2-3", "slurm/grpo.sh"), {"VLLM": "split"}, "VLLM=split divides one node, and this job has 2."),
+        (("--nodes=some", "slurm/grpo.sh"), {}, "cannot read the number of nodes or GPUs"),
         (("slurm/grpo.sh",), {"VLLM": "server"}, "VLLM is 'server': it must be colocate, node or split"),
         (
             ("-N", "3", "slurm/sft.sh", TINY, "--global_batch_size", "20"),
@@ -70,12 +76,13 @@ def test_what_cannot_run_is_not_submitted(submit, words, variables, said):
 
 def test_what_is_in_order_is_submitted_as_it_was_asked(submit, checkout):
     shutil.rmtree(checkout / "logs")
-    result = submit("--nodes=2", "--time", "10", "slurm/sft.sh", TINY, "--seed", "3", PROCESSES="2")
+    options = ("--nodes=2", "--time", "10", "--job-name", "my try.sh", "--constraint", "a&b")
+    result = submit(*options, "slurm/sft.sh", TINY, "--seed", "3", PROCESSES="2")
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{TINY} is in order: NTP in runs/parity-tiny" in result.stdout
     assert "there is no slurm/site.env (copy slurm/site.env.example)" in result.stdout
     words = result.stdout.partition("sbatch\n")[2].split("\n")
-    assert words == ["--nodes=2", "--time", "10", "slurm/sft.sh", TINY, "--seed", "3", ""]
+    assert words == [*options, "slurm/sft.sh", TINY, "--seed", "3", ""]
     assert (checkout / "logs").is_dir()
     dry = submit("--dry-run", "slurm/star.sh")
     assert dry.stdout.endswith("sbatch\n--test-only\nslurm/star.sh\n")
@@ -95,6 +102,16 @@ def test_site_env_names_the_container_that_everything_runs_in(submit, checkout):
         stand_in.unlink()
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"in exec --bind {checkout} --nv my.sif\n{TINY} is in order" in result.stdout
+
+
+def test_a_sites_own_files_need_not_heed_unset_variables(submit, checkout):
+    site = checkout / "slurm/site.env"
+    site.write_text("false\nMY_PATH=/x:$NOBODY_SET_THIS\nSBATCH_PARTITION=${SBATCH_PARTITION:-gpu}\n")
+    try:
+        result = submit("slurm/sft.sh", TINY)
+    finally:
+        site.unlink()
+    assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """A sweep by the real commands: skipped when done, resumed when killed, and a failing run does not take the others with it."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -87,6 +88,27 @@ def test_one_task_of_an_array_is_one_root_and_what_follows(config, tmp_path):
     beyond = run_command(*command(config, "--task", "2"), cwd=tmp_path)
     assert beyond.returncode == 2
     assert "the sweep has the tasks 0 to 1" in beyond.stderr
+
+
+def test_a_sweep_that_is_stopped_in_its_last_run_is_not_over(config, tmp_path, monkeypatch):
+    """And one whose run was stopped by somebody else neither waits for ever nor calls it done."""
+    from rarecot import stopping
+    from rarecot.errors import Stopped
+    from rarecot.sweeps import local
+    from rarecot.sweeps.spec import read_sweep
+
+    sweep = read_sweep(config, tmp_path / "out", None)
+    (tmp_path / "out").mkdir()
+    monkeypatch.setattr(local, "command", lambda *_: [sys.executable, "-c", "print('saved'); raise SystemExit(75)"])
+    monkeypatch.setattr(local, "is_done", lambda *_: False)
+    outcomes = list(local.run_all(sweep.runs, sweep.dir, tmp_path, jobs=1))
+    assert sorted(outcome.status for outcome in outcomes) == ["not run"] * 4 + ["stopped"] * 2
+    shutil.rmtree(tmp_path / "out/logs")
+    root = [run for run in sweep.runs if run.after is None][:1]
+    made = local.run_all(root, sweep.dir, tmp_path, jobs=1)
+    monkeypatch.setattr(stopping, "asked", lambda: bool(list((tmp_path / "out/logs").glob("*.log"))))
+    with pytest.raises(Stopped, match=r"0 of 1 runs are done\. saved"):
+        list(made)
 
 
 def test_a_stopped_sweep_stops_its_runs_and_goes_on(config, tmp_path):

@@ -71,6 +71,8 @@ def test_good_requests_pass(checkpoint):
         ("sft", ["--output_dir", "x"], ["use run_dir"]),
         ("sft", ["--p_cot", "0.1", "0.2"], ["p_cot", "takes one value"]),
         ("sft", ["--use_peft", "true"], ["nothing that an adapter could adapt"]),
+        ("sft", ["--save_only_model", "true"], ["without its optimizer's state"]),
+        ("sft", ["--train_sampling_strategy", "group_by_length"], ["go on in another order"]),
         ("grpo", ["--generation_kwargs", "{}"], ["use temperature"]),
         ("grpo", ["--temperature", "0"], ["temperature is 0", "positive"]),
         ("grpo", ["--loss_type", "gpro"], ["did you mean 'grpo'"]),

@@ -100,9 +100,7 @@ def test_a_resumed_run_keeps_its_step():
 
 def trainer_args(world, held=4, accumulated=1):
     as_usual = {"dataloader_drop_last": False, "train_sampling_strategy": "random"}
-    return SimpleNamespace(
-        train_batch_size=held, gradient_accumulation_steps=accumulated, world_size=world, **as_usual
-    )
+    return SimpleNamespace(train_batch_size=held, gradient_accumulation_steps=accumulated, world_size=world, **as_usual)
 
 
 def test_blank_rows_are_not_counted():

@@ -5,9 +5,12 @@ from types import SimpleNamespace
 import pytest
 from datasets import Dataset
 from torch.utils.data import BatchSampler, DataLoader
+from transformers import TrainerControl
 
+from rarecot.checkpoints import newest, resumable, stamp
 from rarecot.evaluation.callback import steps_a_round
-from rarecot.training.preemption import DataPosition, PromptOrder
+from rarecot.training import preemption
+from rarecot.training.preemption import DataPosition, PromptOrder, StopCallback
 
 
 def order():
@@ -22,6 +25,60 @@ def test_a_pass_is_the_same_whether_or_not_those_before_it_were_made_here():
         resumed = order()
         resumed.set_epoch(number)
         assert list(resumed) == passes[number]
+
+
+def test_prompts_that_are_not_shuffled_have_one_order():
+    fixed = PromptOrder(list(range(4)), mini_repeat_count=1, batch_size=2, repeat_count=1, shuffle=False, seed=7)
+    fixed.set_epoch(3)
+    assert list(fixed) == [0, 1, 2, 3]
+
+
+def stopping_at(step, folder, monkeypatch, **options):
+    """What a trainer's loop does at a step and, where it saves, after saving; returns the callback and the folder it saves into."""
+    monkeypatch.setattr(preemption, "asked_anywhere", lambda: True)
+    args = SimpleNamespace(**{"output_dir": str(folder), "save_strategy": "steps", **options})
+    state = SimpleNamespace(global_step=step, epoch=step / 4, is_world_process_zero=True)
+    control = TrainerControl(should_save=options.get("save_strategy", "steps") == "steps" and step % 4 == 0)
+    callback = StopCallback()
+    callback.on_step_end(args, state, control)
+    assert control.should_training_stop
+    saves = int(control.should_save)
+    # As transformers does: saved is saved, and an epoch that is broken off comes to its end, too.
+    control.should_save = options.get("save_strategy") == "epoch"
+    callback.on_epoch_end(args, state, control)
+    saves += control.should_save
+    place = folder / args.output_dir.removeprefix(str(folder)).lstrip("/") / f"checkpoint-{step}"
+    place.mkdir(parents=True)
+    stamp(place, {})
+    callback.on_save(args, state, control)
+    return saves, place
+
+
+@pytest.mark.parametrize(
+    ("options", "step", "apart"),
+    [
+        ({}, 8, False),
+        ({}, 6, True),
+        ({"save_strategy": "epoch"}, 8, False),
+        ({"save_strategy": "epoch"}, 6, True),
+        ({"save_strategy": "no"}, 8, True),
+    ],
+)
+def test_only_what_would_not_have_been_saved_lies_apart(tmp_path, monkeypatch, options, step, apart):
+    saves, place = stopping_at(step, tmp_path, monkeypatch, **options)
+    assert saves == 1
+    assert (place.parent.name == "stopped") == apart
+    assert resumable(tmp_path) == place
+    assert newest(tmp_path) == (None if apart else place)
+
+
+def test_what_lies_apart_goes_when_the_run_has_saved_again(tmp_path, monkeypatch):
+    _, first = stopping_at(5, tmp_path, monkeypatch)
+    _, second = stopping_at(6, tmp_path, monkeypatch)
+    assert [first.exists(), second.exists()] == [False, True]
+    _, regular = stopping_at(8, tmp_path, monkeypatch)
+    assert not second.exists()
+    assert resumable(tmp_path) == newest(tmp_path) == regular
 
 
 @pytest.mark.parametrize("skipped", [0, 2])
