@@ -78,8 +78,8 @@ def main() -> None:
     environment = {**serving.environment(), **os.environ}
     if log is None:
         os.execve(command[0], command, environment)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with subprocess.Popen(command, env=environment, start_new_session=True, **pipes) as server:
+    how = {"start_new_session": True, "preexec_fn": serving.die_with_parent}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how) as server:
         sys.exit(serving.follow(server, log))
 
 
