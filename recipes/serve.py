@@ -43,6 +43,8 @@ def main() -> None:
     problems = support.problems()
     if rest and not args.config:
         problems.append(f"cannot read '{' '.join(rest)}': only a recipe takes further options (--config).")
+    if args.config and args.model:
+        problems.append("--config says what to serve, and so does --model: leave one of them out.")
     if args.config:
         words = [
             *rest,

@@ -1,5 +1,6 @@
 """Being asked to stop: what entry scripts then do, and that a stage which was stopped ends with the records of one that was not."""
 
+import os
 import random
 import signal
 import subprocess
@@ -53,6 +54,19 @@ def test_stopped_is_an_exit_code_of_its_own_or_a_note(monkeypatch, tmp_path, cap
         exit_with(main)
     assert ended.value.code == 0
     assert (tmp_path / "note").read_text() == "NTP is saved after step 3.\n"
+
+
+@pytest.mark.parametrize(("ends", "code"), [("pass", 0), ("raise Stopped('saved')", 75), ("raise RunError('lost')", 1)])
+def test_one_of_several_processes_ends_with_all_that_it_had_to_say(ends, code):
+    """Without the interpreter's teardown: what is buffered and what is registered for the end is not lost."""
+    program = (
+        "import atexit; from rarecot.errors import *; from rarecot.errors import Stopped\n"
+        "atexit.register(lambda: print('registered'))\n"
+        f"def main():\n    print('said')\n    {ends}\nexit_with(main)\n"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, env={**os.environ, "WORLD_SIZE": "2"}, capture_output=True, text=True)
+    assert (result.returncode, result.stdout) == (code, "said\nregistered\n")
 
 
 # 16 RL prompts in rounds of 4: the fifth round begins a second pass over them.

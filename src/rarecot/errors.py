@@ -1,5 +1,6 @@
 """Refusals: everything wrong with what a user asked for, said at once and before any model loads."""
 
+import atexit
 import difflib
 import os
 import sys
@@ -50,6 +51,17 @@ def unwritable(folder: Path) -> list[str]:
     return []
 
 
+def _leave(code: int) -> None:
+    """End this process. One of several does so without the interpreter's teardown, in which torch's connections now and then abort it, after
+    all is done."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def exit_with(main: Callable[[], None]) -> None:
     """Run an entry script; a `ConfigError` becomes a numbered list on stderr and exit code 2, a `RunError` its message and
     exit code 1; what the system denies and Ctrl-C a line, too.
@@ -59,6 +71,7 @@ def exit_with(main: Callable[[], None]) -> None:
     """
     try:
         main()
+        _leave(0)
     except ConfigError as error:
         count = len(error.problems)
         noun = "problem" if count == 1 else f"{count} problems"
@@ -71,7 +84,7 @@ def exit_with(main: Callable[[], None]) -> None:
         print(f"\nStopped, as asked. {stopped} The same command goes on from there.\n", file=sys.stderr, flush=True)
         if note := os.environ.get(STOP_NOTE):
             Path(note).write_text(f"{stopped}\n")
-        sys.exit(0 if note else EXIT_STOPPED)
+        _leave(0 if note else EXIT_STOPPED)
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         print(f"\nThe run stopped: {error.strerror}: {error.filename}\n", file=sys.stderr)
         sys.exit(EXIT_FAILED)

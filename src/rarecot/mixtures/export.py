@@ -175,9 +175,14 @@ def readme(export: Export, folder: Path, lengths: Lengths | None) -> str:
         f"data.val_files={place / 'test.parquet'}",
         f"data.max_prompt_length={prompt}",
         f"data.max_response_length={response}",
+        f"data.train_batch_size={_batch(len(export.mixture.rl))}",
         *([fixed] if chat else []),
         "actor_rollout_ref.model.path=MODEL",
         *own,
+        "actor_rollout_ref.rollout.name=vllm",
+        f"actor_rollout_ref.actor.ppo_mini_batch_size={_batch(len(export.mixture.rl))}",
+        "actor_rollout_ref.actor.use_dynamic_bsz=True",
+        "'trainer.logger=[console]'",
         f"reward.custom_reward_function.path={place / 'reward.py'}",
         "reward.custom_reward_function.name=compute_score",
         "reward.reward_manager.source=importlib",
@@ -188,8 +193,11 @@ def readme(export: Export, folder: Path, lengths: Lengths | None) -> str:
         f"data.train_files={place / 'sft.parquet'}",
         "data.messages_key=messages",
         "data.ignore_input_ids_mismatch=True",
+        f"data.train_batch_size={_batch(len(export.mixture.fixed or ()))}",
+        f"data.max_length={prompt + response if lengths else 'PROMPT_AND_RESPONSE_TOKENS'}",
         *([fixed] if chat else []),
         "model.path=MODEL",
+        "'trainer.logger=[console]'",
         *([] if chat else [f"model.tokenizer_path={place / 'tokenizer'}"]),
     ]
     tokens = (
@@ -223,7 +231,7 @@ Mixture {sha}, written for verl 0.9. RL on train.parquet (our RL split), validat
 
 {rl}
 
-{tokens}
+{tokens} Batch sizes are a start; the loss and its normalisation, the learning rate and the number of steps are verl's own until you set them.
 
 Each row carries the style its answer is written in (`extra_info.style`), and `reward.py` judges by rarecot's own verifier: {rewards}.
 It needs rarecot beside verl. The two ask for different versions of transformers, and the reward needs none of it:
@@ -238,6 +246,11 @@ Older versions of verl have the reward's options at the top: custom_reward_funct
 
 {demonstrations}
 """
+
+
+def _batch(rows: int) -> int:
+    """Sequences of a step: at most 256, as many as there are, and a power of two, which any number of GPUs is likely to divide."""
+    return 1 << min(8, max(rows, 1).bit_length() - 1)
 
 
 def _command(start: str, options: list[str]) -> str:

@@ -52,6 +52,10 @@ def check(sweep: Sweep) -> list[dict[str, Any]]:
         except ConfigError as error:
             for text in error.problems:
                 found.setdefault(f"stage {run.stage}: {text}", []).append(run.name)
+    if any(request.arguments.dry_run != "false" for request in requests.values()):
+        found[
+            "dry_run is set in a stage: nothing would be trained. Leave it out, and use recipes/sweep.py --dry_run."
+        ] = [""]
     problems = [text + (f" (in {len(names)} runs)" if len(names) > 1 else "") for text, names in found.items()]
     problems += panel_problems(sweep.figure, sweep.swept)
     problems += _crowded(sweep, requests)

@@ -142,7 +142,9 @@ def parse(stage: str, description: str, argv: list[str] | None = None) -> Reques
     is_default = config is None and not {"run_dir", "mixture", "model_name_or_path", *mixture_keys()} & set(words)
     request = make_request(stage, read_mapping(path), words, path, start_comes_first=is_default)
     if request.arguments.dry_run != "false":
-        print(f"{path} is in order: {STAGES[stage].title} in {request.run_dir}, as far as can be said without a model.")
+        print(
+            f"{path} is in order: {STAGES[stage].title} in {request.run_dir}, as far as can be said without a model. (What the run directory holds is compared when it starts.)"
+        )
         sys.exit(0)
     return request
 

@@ -221,9 +221,10 @@ def _batches(request: Any) -> list[str]:
             f"lower per_device_train_batch_size."
         ]
     if batch % group:
+        fixed = request.arguments.global_batch_size
+        parts = f"per_device_train_batch_size {per_device} × {world} processes × {steps_per_generation} steps"
         return [
-            f"a generation batch holds {batch} responses (per_device_train_batch_size {per_device} × {world} processes "
-            f"× {steps_per_generation} steps), which is no multiple of num_generations {group}: groups would be "
+            f"a generation batch holds {batch} responses ({f'global_batch_size {fixed}' if fixed else parts}), which is no multiple of num_generations {group}: groups would be "
             f"split. Change one of them."
         ]
     return []

@@ -28,6 +28,7 @@ PASSES = 5  # of a forward pass's FLOPs: old log-probabilities, forward, backwar
 USABLE = 0.9  # of a GPU's memory; CUDA, NCCL and fragmentation take the rest
 FEW = 16  # responses that an engine must hold at once, to be worth its weights
 ALIKE = 1.02  # times as long: no difference that these predictions can tell
+NOTICED = 1.0  # seconds of a round that one would miss
 WORTH = 1.5  # times faster, from which another engine is worth its trouble
 FP32, BF16 = 4, 2
 
@@ -348,12 +349,19 @@ def read_model(folder: Path) -> Model:
     """
     path = folder / "config.json"
     if not path.is_file():
-        raise ConfigError([f"{folder} holds no config.json. Name a folder with a model."])
+        raise ConfigError(
+            [f"{folder} holds no config.json. Name a folder with a model (a hub id is not fetched here)."]
+        )
     config = json.loads(path.read_text())
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
     if lacking := [name for name in names if not isinstance(config.get(name), int)]:
         raise ConfigError(
             [f"{path} names no {', '.join(lacking)}, so the model's size is not known. Use a Llama-like model."]
+        )
+    experts = ("num_local_experts", "num_experts", "n_routed_experts")
+    if mixed := [name for name in experts if (config.get(name) or 1) > 1]:
+        raise ConfigError(
+            [f"{path} is of a mixture of experts ({mixed[0]}), which is not predicted here. Use a dense model."]
         )
     hidden, layers, heads, intermediate, vocabulary = (config[name] for name in names)
     sizes = (config.get("num_key_value_heads") or heads, config.get("head_dim") or hidden // heads)
@@ -390,7 +398,7 @@ def table(models: list[Model], machine: Machine, work: Round, gpus: list[int]) -
         f"{machine.flops / 1e12:.0f} TFLOP/s and {machine.bandwidth / 1e12:.2f} TB/s, {machine.gpus_per_node} a node; training at "
         f"{machine.mfu:.0%} of the peak, decoding at {machine.decode_share:.0%} of the bandwidth.",
         "",
-        "| model | GPUs | layout | GiB a GPU: training + activations, vLLM weights + cache → peak | generated tokens/s | trained tokens/s "
+        "| model | GPUs | layout | GiB a GPU: training + activations, vLLM weights + cache → peak | tokens generated/s | tokens trained/s, padding included "
         "| seconds: generate + sync + train = round | vLLM on its own node | overlapped |",
         "|---|--:|---|---|--:|--:|---|--:|--:|",
     ]
@@ -411,7 +419,7 @@ def _row(name: str, gpus: int, made: Prediction | None, work: Round) -> str:
     beside = f"; server {made.server_gpu / GIB:.1f}" if layout.servers else ""
     held = f"{plan.training / GIB:.1f} + {plan.activations / GIB:.1f}{engine} → {plan.peak / GIB:.1f}{beside}"
     seconds = f"{made.generate:.1f} + {made.sync:.1f} + {made.train:.1f} = {made.seconds:.1f}"
-    rates = [work.completions * work.tokens / made.generate, work.completions * work.length / made.train]
+    rates = [work.completions * work.mean_tokens / made.generate, work.completions * work.length / made.train]
     sharding = layout.sharding if gpus > 1 else "one process"
     return (
         f"| {name} | {gpus} | {sharding}; {place}{split} | {held} | {rates[0]:,.0f} | {rates[1]:,.0f} | {seconds} "
@@ -431,8 +439,14 @@ def _verdict(model: Model, machine: Machine, gpus: list[int], found: dict[int, P
             else "nothing fits on so few GPUs"
         )
         return f"- {model.name}: {why}."
-    paying = [count for count, made in fitting.items() if made.seconds >= WORTH * made.overlapped]
+    paying = [
+        count
+        for count, made in fitting.items()
+        if made.seconds >= WORTH * made.overlapped and made.seconds - made.overlapped >= NOTICED
+    ]
     last, most = max(fitting.items())
+    if last == 1:
+        return f"- {model.name}: one GPU generates and trains in turn; an engine that overlaps both needs more of them."
     waiting = (most.generate + most.sync) / most.seconds
     shares = f"on {last} GPUs {waiting:.0%} of a round is generation and sync, in which nothing trains"
     gain = f"{most.seconds / most.overlapped:.2f}×"
