@@ -258,6 +258,7 @@ def test_report(run_dir):
     assert "<bos>" not in page  # what a model writes is escaped
 
 
+@pytest.mark.slow
 def test_resumed_run_equals_the_uninterrupted_one(run_dir, tmp_path):
     """Stopped after its first checkpoint, then started again: the same records, to the byte, but for the clock."""
     import shutil

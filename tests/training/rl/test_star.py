@@ -106,6 +106,7 @@ def test_what_was_kept_becomes_more_likely(asked, learned):
     assert likelihood(checkpoints.newest(run.stage_dir)) > likelihood(learned) + 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "when",
     [
