@@ -109,14 +109,7 @@ def test_what_was_kept_becomes_more_likely(asked, learned):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "when",
-    [
-        "while it trains",
-        "after sampling",
-        *(
-            pytest.param(when, marks=pytest.mark.slow)
-            for when in ("before the round is over", "at the last evaluation")
-        ),
-    ],
+    ["while it trains", "after sampling", "before the round is over", "at the last evaluation"],
 )
 def test_an_interrupted_round_goes_on_as_if_nothing_had_been(asked, monkeypatch, when):
     from rarecot.training import session
