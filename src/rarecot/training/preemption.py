@@ -69,9 +69,11 @@ class StopCallback(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         if not state.is_world_process_zero:
             return
-        apart = Path(args.output_dir) if self.apart else Path(args.output_dir) / checkpoints.STOPPED
-        for folder in apart.glob("checkpoint-*") if apart.is_dir() else ():
-            if not self.apart or folder.name != f"checkpoint-{state.global_step}":
+        if not self.apart:
+            shutil.rmtree(Path(args.output_dir) / checkpoints.STOPPED, ignore_errors=True)  # it need not be there
+            return
+        for folder in Path(args.output_dir).glob("checkpoint-*"):
+            if folder.name != f"checkpoint-{state.global_step}":
                 shutil.rmtree(folder)
 
 
