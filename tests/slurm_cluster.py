@@ -105,6 +105,21 @@ class Cluster:
             found += [f"{node} {line}" for line in listed if "recipes/" in line or "rarecot" in line or "vllm" in line]
         return found
 
+    def remaining(self, seconds: float = 15) -> list[str]:
+        """Jobs that have not left the queue after a while, in which those that have ended do."""
+        for _ in range(int(seconds / 0.3)):
+            if not (listed := self.login("squeue", "--noheader", "--format=%A").split()):
+                break
+            time.sleep(0.3)
+        return listed
+
+    def cancel(self, numbers: list[str]) -> None:
+        """So that what one test leaves does not disturb the next."""
+        for number in numbers:
+            self.login("scancel", number)
+        if numbers:
+            self.remaining(60)
+
     def records(self, run_dir: str) -> int:
         """How many records a run has so far."""
         path = self.checkout / run_dir / "records.jsonl"

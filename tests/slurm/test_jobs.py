@@ -39,7 +39,10 @@ def slurm(tmp_path_factory):
 def nothing_left(slurm):
     """Whatever happened to a job, no process of it lives on, and Slurm had none to clear away."""
     yield
+    remaining = slurm.remaining()
+    slurm.cancel(remaining)
     assert slurm.processes() == []
+    assert remaining == [], "a job was still there"
     leftovers = slurm.folder / "log/leftovers.txt"
     assert not leftovers.exists() or leftovers.read_text() == ""
 
@@ -129,11 +132,14 @@ def test_restarts_are_counted(slurm, pipeline):
 
 def test_a_job_whose_starts_come_no_further_fails(slurm, pipeline):
     """As where its time limit is shorter than what the signal runs ahead of it: Slurm then sends it at once."""
-    number = slurm.submit("--time=1", "--signal=B:USR1@60", "slurm/sft.sh", "sft.yaml", "--run_dir", "runs/hasty",
-                          "--max_steps", "100000")  # fmt: skip
+    number = slurm.submit("slurm/sft.sh", "sft.yaml", "--run_dir", "runs/hasty")
+    for restarts in ("0", "1"):
+        begun = f"restart {restarts}"
+        slurm.until(lambda begun=begun: begun in slurm.log(number), number)
+        slurm.login("scancel", "--batch", "--signal=USR1", number)  # before the run listens: it is not lost
     job = slurm.ended(number)
-    assert job["JobState"] == "FAILED", slurm.log(number)
-    assert int(job["Restarts"]) <= 2  # the first start may take a few steps
+    assert (job["JobState"], job["Restarts"]) == ("FAILED", "1"), slurm.log(number)
+    assert slurm.log(number).count("stopped: Nothing was trained since step 0.") == 2
     assert "this start and the one before it came no further" in slurm.log(number)
 
 
