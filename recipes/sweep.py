@@ -68,7 +68,7 @@ def main() -> None:
         subprocess.run([sys.executable, str(REPORT), str(sweep.dir)])
     if bad := [outcome.run.name for outcome in outcomes if outcome.status in ("failed", "stopped", "not run")]:
         print(
-            f"\n{len(bad)} of {len(runs)} runs failed, were stopped or could not start: {'; '.join(bad)}",
+            f"\n{len(bad)} of {len(runs)} runs did not come to their end: {'; '.join(bad)}",
             file=sys.stderr,
         )
         sys.exit(EXIT_FAILED)

@@ -69,7 +69,7 @@ def test_a_failing_run_is_named_and_the_others_go_on(config, tmp_path):
     (place / "records.jsonl").write_text('{"stage": "sft", "step": 0}\n')
     result = run_command(*command(config, "--jobs", "2"), cwd=tmp_path, OMP_NUM_THREADS="1")
     assert result.returncode == 1, result.stdout + result.stderr
-    assert "3 of 6 runs failed or could not start: ntp seed=0; grpo seed=0,temperature=0.7" in result.stderr
+    assert "3 of 6 runs did not come to their end: ntp seed=0; grpo seed=0,temperature=0.7" in result.stderr
     assert result.stdout.count(" done ") == 3
     assert "000-ntp-seed=0.log" in result.stdout
     report = run_command(sys.executable, ROOT / "eval/report.py", "out", cwd=tmp_path)
