@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import psutil
 import pytest
 from conftest import ROOT, run_command
 
@@ -242,7 +243,8 @@ def test_a_server_from_start_to_its_end(server, tmp_path, port):
     while sum(r["split"] == "rollouts" for r in records.read(long)) < 3:
         assert trainer.poll() is None, trainer.stderr.read()
         time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGKILL)
+    for its in psutil.Process(process.pid).children(recursive=True):
+        its.kill()
     _, stderr = trainer.communicate(timeout=90)
     assert trainer.returncode == 1
     assert "the vLLM server stopped answering" in stderr
