@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rarecot import checkpoints
+from rarecot import checkpoints, stopping
 from rarecot.errors import ConfigError, exit_with
 from rarecot.sampling.vllm import serving, support
 from rarecot.training.request import parse
@@ -80,7 +80,7 @@ def main() -> None:
     environment = {**serving.environment(), **os.environ}
     if log is None:
         os.execve(command[0], command, environment)
-    how = {"start_new_session": True, "preexec_fn": serving.die_with_parent}
+    how = {"start_new_session": True, "preexec_fn": stopping.die_with_parent}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how) as server:
         sys.exit(serving.follow(server, log))
 

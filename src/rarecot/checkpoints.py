@@ -8,9 +8,11 @@ import json
 import math
 import os
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
+from rarecot import whole
 from rarecot.errors import ConfigError
 from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
@@ -22,9 +24,8 @@ STAMP = "rarecot.json"  # written after everything else of a checkpoint, so its 
 
 def stamp(folder: Path, content: dict[str, Any]) -> None:
     """Mark a checkpoint as complete and say what made it (stage, step, mixture hash, tokenizer fingerprint)."""
-    temporary = folder / f"{STAMP}.part"
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.rename(folder / STAMP)
+    whole.to_disk(folder)
+    whole.write_text(folder / STAMP, json.dumps(content, indent=2) + "\n")
 
 
 def read_stamp(folder: Path) -> dict[str, Any] | None:
@@ -88,6 +89,16 @@ def damage(folder: Path) -> list[str]:
                 f"{path} ends too early ({size} bytes): it was not written or fetched to its end. Save or fetch it again."
             )
     return problems
+
+
+def keep_newest(stage_dir: Path, limit: int | None) -> None:
+    """Remove the oldest complete checkpoints of a stage, so that `limit` are left; None, 0 or less: all stay, as in transformers.
+
+    A checkpoint loses its stamp first: one that is only half removed counts as complete to nobody.
+    """
+    for folder in complete(stage_dir)[: -limit if limit and limit > 0 else 0]:
+        (folder / STAMP).unlink()
+        shutil.rmtree(folder)
 
 
 def newest(stage_dir: Path) -> Path | None:

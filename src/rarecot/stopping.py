@@ -1,14 +1,17 @@
 """Being asked to stop: USR1 (what schedulers send ahead of a deadline) and TERM set a flag, which training reads between two steps."""
 
 import atexit
+import ctypes
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 from rarecot.errors import Stopped
 
+PR_SET_PDEATHSIG = 1  # prctl(2)
 SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
 
 _asked: list[int] = []
@@ -46,6 +49,12 @@ def tell(process: subprocess.Popen) -> bool:
             return False
     process.send_signal(signal.SIGUSR1)
     return True
+
+
+def die_with_parent(number: int = signal.SIGTERM) -> None:
+    """In a child between fork and exec: whatever ends the parent sends this process a signal, too (Linux; elsewhere nothing)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, number)
 
 
 def _ignore() -> None:

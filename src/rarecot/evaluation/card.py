@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rarecot import checkpoints
+from rarecot import checkpoints, whole
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.evaluation.lineage import Leg, Origin, adapter_base, read_mapping, way
@@ -136,9 +136,8 @@ def write(run_dir: Path, folder: Path, name: str = "") -> Path:
         ConfigError: the checkpoint is not complete.
     """
     path = folder / FILE
-    temporary = path.with_name(f"{FILE}.{os.getpid()}.part")
-    temporary.write_text(card(run_dir, folder, name), encoding="utf-8")
-    temporary.replace(path)  # another run may share the old file by a hard link
+    with whole.replacing(path, str(os.getpid())) as temporary:  # another run may share the old file by a hard link
+        temporary.write_text(card(run_dir, folder, name), encoding="utf-8")
     return path
 
 

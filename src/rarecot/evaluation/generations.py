@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rarecot import whole
 from rarecot.errors import ConfigError
 from rarecot.evaluation.records import IN_PARQUET, Record
 from rarecot.types import Response
@@ -70,9 +71,8 @@ def save_responses(
     )
     if record is not None:
         table = table.replace_schema_metadata({IN_PARQUET: json.dumps(record)})
-    temporary = path.with_suffix(".part")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    with whole.replacing(path) as temporary:
+        pq.write_table(table, temporary)
 
 
 def read(file: Path) -> Kept:

@@ -79,10 +79,12 @@ class Harness:
         made = []
         suite = self._at(progress["step"])
         for temperature in self.missing(progress["step"]):
+            started = time.perf_counter()
             measured, responses = evaluate(sampler, self.reader, self.rows, suite, temperature)
             record = {**self.constants, **progress, **measured}
             path = self.run_dir / records.COMPLETIONS / records.completions_name(record)
-            save_responses(path, responses, list(self.rows["prompt"])[: suite.n], record)
+            took = {"seconds": round(time.perf_counter() - started, 3)}
+            save_responses(path, responses, list(self.rows["prompt"])[: suite.n], record | took)
             self.append(record)
             self._done.add(self._identity(progress["step"], temperature))
             made.append(record)
@@ -141,7 +143,6 @@ def evaluate(
     Returns:
         The measured part of a record, and the responses, in the order of the rows.
     """
-    started = time.perf_counter()
     description = _describe(suite, temperature)
     samples = description["samples"]
     completions = sampler.sample(*_asked(reader, rows, suite, temperature))
@@ -158,7 +159,6 @@ def evaluate(
         **metrics.summarise(responses, reader.long_from),
         **(summarise_repeated(responses, samples, suite.ks) if samples > 1 else {}),
         "sampler": sampler.name,
-        "seconds": round(time.perf_counter() - started, 3),
     }, responses
 
 

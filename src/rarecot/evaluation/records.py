@@ -100,7 +100,7 @@ FIELDS: dict[str, str] = {
     "log_ratio_mean_short": "the same three, of the short responses",
     "log_ratio_max_short": "the same",
     "is_cut_share_short": "the same",
-    "seconds": "wall time of the evaluation",
+    "seconds": "wall time of the evaluation; in the file of its generations alone (until November 2026 here): the same run twice makes the same records",
 }
 
 

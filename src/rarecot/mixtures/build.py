@@ -20,6 +20,7 @@ from rarecot.mixtures.spec import MANIFEST, RL, SHARE, TEST, TRAIN, MixtureSpec,
 from rarecot.tasks import Blend, Corpus
 from rarecot.types import Problems
 from rarecot.verify import ungradable
+from rarecot.whole import write_text
 
 DROPPED = "dropped.jsonl"
 MIXTURE = "mixture"  # folder of a run: its corpus's problems, so that it needs the source no more
@@ -82,12 +83,15 @@ class Mixture:
         }
 
     def save(self, folder: Path) -> None:
-        """Write the splits (`datasets.load_from_disk` reads them) and the manifest."""
+        """Write the splits (`datasets.load_from_disk` reads them) and the manifest; the folder is there whole or not at all."""
         splits = {"rl": self.rl, "test": self.test}
         if self.fixed is not None:
             splits = {"train": self.fixed, **splits}
-        DatasetDict(splits).save_to_disk(folder)
-        write_manifest(self, folder)
+        temporary = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(temporary, ignore_errors=True)  # of a process that was killed
+        DatasetDict(splits).save_to_disk(temporary)
+        write_manifest(self, temporary)
+        temporary.rename(folder)
 
 
 def build(spec: MixtureSpec) -> Mixture:
@@ -156,8 +160,8 @@ def write_manifest(mixture: Mixture, folder: Path) -> None:
     """Write `manifest.json`, and `dropped.jsonl` where a corpus had problems that were left out, into an existing folder."""
     if mixture.dropped:
         lines = [json.dumps(asdict(entry), ensure_ascii=False) + "\n" for entry in mixture.dropped]
-        (folder / DROPPED).write_text("".join(lines))
-    (folder / MANIFEST).write_text(json.dumps(mixture.manifest, indent=2) + "\n")
+        write_text(folder / DROPPED, "".join(lines))
+    write_text(folder / MANIFEST, json.dumps(mixture.manifest, indent=2) + "\n")
 
 
 def keep(mixture: Mixture, run_dir: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,10 +116,10 @@ def _start(run: PlannedRun, sweep_dir: Path, recipes: Path, slot: int, jobs: int
     threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))} if jobs > 1 else {}
     environment = {**threads, **os.environ, **_device(slot, jobs)}
     environment.pop(STOP_NOTE, None)  # the sweep's own
+    # Should this process be killed, the run must not go on: the same sweep, started again, would find its directory held.
+    how = {"start_new_session": True, "preexec_fn": partial(stopping.die_with_parent, signal.SIGKILL)}
     with log.open("ab") as file:
-        process = subprocess.Popen(
-            command(run, sweep_dir, recipes), stdout=file, stderr=file, env=environment, start_new_session=True
-        )
+        process = subprocess.Popen(command(run, sweep_dir, recipes), stdout=file, stderr=file, env=environment, **how)
     return run, process, time.perf_counter(), log
 
 

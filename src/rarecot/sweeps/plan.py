@@ -14,6 +14,7 @@ from rarecot.report.sweep.panels import panel_problems
 from rarecot.sweeps.spec import PlannedRun, Sweep
 from rarecot.training.arguments import ARGUMENTS
 from rarecot.training.request import Request, make_request
+from rarecot.whole import write_text
 
 FILE = "sweep.json"
 # Not what a run computes.
@@ -70,11 +71,8 @@ def check(sweep: Sweep) -> list[dict[str, Any]]:
 def write(sweep: Sweep, entries: list[dict[str, Any]]) -> None:
     """Write the plan into the sweep's directory."""
     sweep.dir.mkdir(parents=True, exist_ok=True)
-    temporary = sweep.dir / f"{FILE}.part"
-    temporary.write_text(
-        json.dumps({**sweep.about, "figure": sweep.figure, "runs": entries}, indent=2, ensure_ascii=False) + "\n"
-    )
-    temporary.replace(sweep.dir / FILE)
+    plan = {**sweep.about, "figure": sweep.figure, "runs": entries}
+    write_text(sweep.dir / FILE, json.dumps(plan, indent=2, ensure_ascii=False) + "\n")
 
 
 def is_done(run: PlannedRun, sweep_dir: Path) -> bool:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,10 @@ from rarecot.mixtures.spec import MANIFEST, locate, wherever
 from rarecot.training import batch
 from rarecot.training.request import Request
 from rarecot.training.start import model_folder
+from rarecot.whole import write_text
 
 LOCK = ".lock"
+_NEW = ".new"  # end of the name of a run's folder, while what another is to share with it is copied there
 
 PACKAGES = (
     "rarecot",
@@ -83,6 +86,11 @@ class Run:
     is_main: bool
     listeners: list[Callable[[records.Record], None]] = field(default_factory=list)
 
+    @cached_property
+    def _known(self) -> set[tuple[Any, ...]]:
+        """What makes each evaluation that has a record."""
+        return {records.identity(record) for record in records.read(self.dir)}
+
     @property
     def stage_dir(self) -> Path:
         return self.request.output_dir
@@ -132,9 +140,11 @@ class Run:
         )
 
     def append(self, record: dict[str, Any]) -> None:
-        """Add a record of this stage; only rank 0 writes."""
+        """Add a record of this stage, unless it was made before the stage was last killed; only rank 0 writes."""
         if self.is_main:
-            records.append(self.dir, record)
+            if (identity := records.identity(record)) not in self._known:
+                records.append(self.dir, record)
+                self._known.add(identity)
             for listen in self.listeners:
                 listen(record)
 
@@ -179,8 +189,8 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
             request.output_dir.mkdir(parents=True, exist_ok=True)
             config = {**_read(request.run_dir / CONFIG), request.stage: flat}
             made_by = {**_read(request.run_dir / VERSIONS), request.stage: versions()}
-            _write(request.run_dir / CONFIG, yaml.safe_dump(config, sort_keys=True, allow_unicode=True))
-            _write(request.run_dir / VERSIONS, json.dumps(made_by, indent=2) + "\n")
+            write_text(request.run_dir / CONFIG, yaml.safe_dump(config, sort_keys=True, allow_unicode=True))
+            write_text(request.run_dir / VERSIONS, json.dumps(made_by, indent=2) + "\n")
             keep(mixture, request.run_dir)
     return run
 
@@ -269,40 +279,39 @@ def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[s
 
 
 def _move_aside(run_dir: Path, before: str) -> None:
-    """Rename a run, and start a new one that shares what came before a stage: RL starts from the run's own NTP."""
+    """Rename a run, and start a new one that shares what came before a stage: RL starts from the run's own NTP. Until
+    the new one is whole the old one keeps its place."""
     number = next(n for n in range(1, 10_000) if not run_dir.with_name(f"{run_dir.name}.old-{n}").exists())
     aside = run_dir.with_name(f"{run_dir.name}.old-{number}")
-    run_dir.rename(aside)
-    print(f"{run_dir} held another run; it is now {aside}", flush=True)
-    kept = [] if before == "sft" else [stage for stage in _read(aside / CONFIG) if stage == "sft"]
+    new = run_dir.with_name(run_dir.name + _NEW)
+    shutil.rmtree(new, ignore_errors=True)
+    new.mkdir()
+    kept = [] if before == "sft" else [stage for stage in _read(run_dir / CONFIG) if stage == "sft"]
     for stage in kept:
-        shutil.copytree(aside / stage, run_dir / stage, copy_function=os.link)  # no second copy of the weights on disk
-        for record in records.read(aside):
+        shutil.copytree(run_dir / stage, new / stage, copy_function=os.link)  # no second copy of the weights on disk
+        for record in records.read(run_dir):
             if record["stage"] == stage:
-                records.append(run_dir, record)
-        if (aside / records.COMPLETIONS).is_dir():
-            (run_dir / records.COMPLETIONS).mkdir(exist_ok=True)
-            for file in (aside / records.COMPLETIONS).glob(f"{stage}-*"):
-                os.link(file, run_dir / records.COMPLETIONS / file.name)
+                records.append(new, record)
+        if (run_dir / records.COMPLETIONS).is_dir():
+            (new / records.COMPLETIONS).mkdir()
+            for file in (run_dir / records.COMPLETIONS).glob(f"{stage}-*"):
+                os.link(file, new / records.COMPLETIONS / file.name)
     if kept:
         for name in (CONFIG, VERSIONS):
-            only = {stage: _read(aside / name)[stage] for stage in kept}
+            only = {stage: _read(run_dir / name)[stage] for stage in kept}
             text = yaml.safe_dump(only, sort_keys=True) if name == CONFIG else json.dumps(only, indent=2) + "\n"
-            _write(run_dir / name, text)
-        shutil.copy(aside / MANIFEST, run_dir / MANIFEST)
-        if (aside / MIXTURE).is_dir():
-            shutil.copytree(aside / MIXTURE, run_dir / MIXTURE, copy_function=os.link)
+            write_text(new / name, text)
+        shutil.copy(run_dir / MANIFEST, new / MANIFEST)
+        if (run_dir / MIXTURE).is_dir():
+            shutil.copytree(run_dir / MIXTURE, new / MIXTURE, copy_function=os.link)
+    run_dir.rename(aside)
+    new.rename(run_dir)
+    print(f"{run_dir} held another run; it is now {aside}", flush=True)
 
 
 def _read(path: Path) -> dict[str, Any]:
     """A YAML or JSON mapping; empty if there is no such file."""
     return (yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_text(text)
-    temporary.replace(path)
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

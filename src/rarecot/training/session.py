@@ -79,6 +79,22 @@ class StampCallback(TrainerCallback):
             card.write(self.run.dir, folder)
 
 
+@dataclass
+class KeepNewest(TrainerCallback):
+    """Removes the oldest checkpoints once a new one is complete. The trainer would do so before, so that a kill in between leaves none,
+    and takes what was touched last for the newest.
+
+    Args:
+        limit: how many to keep; None: all.
+    """
+
+    limit: int | None
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        if state.is_world_process_zero:
+            checkpoints.keep_newest(Path(args.output_dir), self.limit)
+
+
 def base_model(model: Any) -> Any:
     """The transformers model, without a LoRA adapter around it."""
     return model.get_base_model() if isinstance(model, PeftModel) else model
@@ -174,7 +190,8 @@ def fit(
     stop = StopCallback()
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    for callback in (*callbacks, DataPosition(), stop):  # stop last: what belongs to a step is done before it
+    keep, trainer.args.save_total_limit = KeepNewest(trainer.args.save_total_limit), None
+    for callback in (*callbacks, keep, DataPosition(), stop):  # stop last: what belongs to a step is done before it
         trainer.add_callback(callback)
     if not trainer.args.disable_tqdm:
         trainer.add_callback(ProgressLine(title, latest))

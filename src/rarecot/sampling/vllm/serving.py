@@ -1,7 +1,6 @@
 """How a vLLM server for rollouts is started: its command and its environment."""
 
 import contextlib
-import ctypes
 import json
 import os
 import signal
@@ -13,7 +12,6 @@ from pathlib import Path
 
 from rarecot.sampling.vllm import plugin, support
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 PROBE = "rarecot.sampling.vllm.probe.WorkerProbe"
 
 
@@ -78,12 +76,6 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def die_with_parent() -> None:
-    """In a child between fork and exec: whatever ends the parent asks this process to end, too (Linux; elsewhere nothing)."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def follow(server: subprocess.Popen, log: Path) -> int:

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rarecot import checkpoints
+from rarecot import checkpoints, whole
 from rarecot.evaluation.harness import respond_all
 from rarecot.forecast.overlay import ANCHORS
 from rarecot.mixtures.build import column
@@ -120,6 +120,5 @@ def _write(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     table = pa.table({"prompt": prompts, "response": responses, "kind": kinds, "score": scores.tolist()})
-    temporary = path.with_suffix(".part")
-    pq.write_table(table, temporary)
-    temporary.replace(path)
+    with whole.replacing(path) as temporary:
+        pq.write_table(table, temporary)

@@ -1,6 +1,5 @@
 """Every batch of rollouts is rewarded and measured in one way, whatever learns from it."""
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
@@ -63,7 +62,6 @@ class RolloutRecorder:
         trainer_state: Any = None,
         **_: Any,
     ) -> None:
-        started = time.perf_counter()
         completions = [completion_from_ids(self.reader.tokenizer, list(ids), self.ends) for ids in completion_ids]
         self.responses, self.rewards = respond_all(problem_id, completions, answer, style), list(rewards)
         judged = gather_object(list(zip(self.responses, rewards, strict=True)))
@@ -93,7 +91,6 @@ class RolloutRecorder:
                 if self.samples > 1
                 else {}
             ),
-            "seconds": round(time.perf_counter() - started, 3),
         }
 
     def mismatch(self, ratios: Sequence[TokenRatios]) -> float:

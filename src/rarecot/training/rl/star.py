@@ -21,7 +21,7 @@ from datasets import Dataset
 from transformers import set_seed
 from trl import ModelConfig
 
-from rarecot import checkpoints
+from rarecot import checkpoints, whole
 from rarecot.errors import RunError
 from rarecot.evaluation import card, records
 from rarecot.evaluation.callback import measure_together, tokens_seen
@@ -214,9 +214,8 @@ def _sample(run: Run, text: Text, sampler: Sampler, at: Standing, path: Path) ->
     )
     recorder.write()
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".part")
-    pq.write_table(pa.Table.from_pylist(everything), temporary)
-    temporary.replace(path)
+    with whole.replacing(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(everything), temporary)
 
 
 def learn(
