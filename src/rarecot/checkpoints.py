@@ -91,6 +91,13 @@ def damage(folder: Path) -> list[str]:
     return problems
 
 
+def remove_incomplete(stage_dir: Path) -> None:
+    """Remove what was not saved or removed to its end, of a stage in which nobody trains now."""
+    for folder in [*stage_dir.glob("checkpoint-*"), *(stage_dir / STOPPED).glob("checkpoint-*")]:
+        if re.fullmatch(r"checkpoint-\d+", folder.name) and read_stamp(folder) is None:
+            shutil.rmtree(folder)
+
+
 def keep_newest(stage_dir: Path, limit: int | None) -> None:
     """Remove the oldest complete checkpoints of a stage, so that `limit` are left; None, 0 or less: all stay, as in transformers.
 

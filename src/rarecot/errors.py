@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
+from rarecot.whole import disk_is_full
+
 EXIT_FAILED, EXIT_REFUSED, EXIT_STOPPED, EXIT_INTERRUPTED = 1, 2, 75, 130
 STOP_NOTE = "RARECOT_STOP_NOTE"  # environment: a file that whoever started this process reads instead of the exit code
 
@@ -87,6 +89,11 @@ def exit_with(main: Callable[[], None]) -> None:
         _leave(0 if note else EXIT_STOPPED)
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         print(f"\nThe run stopped: {error.strerror}: {error.filename}\n", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+    except OSError as error:
+        if not disk_is_full(error):
+            raise
+        print(f"\nThe run stopped: {error}. Free some space, and run the same command again.\n", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except KeyboardInterrupt:
         print("\nStopped. The same command goes on where this one was.\n", file=sys.stderr)

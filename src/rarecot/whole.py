@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
-_SAY_SO = (
-    "no space left on device",
-    "disk quota exceeded",
-)  # of libraries that pass the system's words on without its number
+# Of libraries that pass the system's words on without its number; the last two are all that torch's writer says.
+_SAY_SO = ("no space left on device", "disk quota exceeded", "unexpected pos", "iostream error")
 
 
 @contextlib.contextmanager

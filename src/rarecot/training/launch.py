@@ -5,9 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from accelerate import PartialState
+from safetensors import SafetensorError
 from trl import ModelConfig
 
-from rarecot.errors import Stopped
+from rarecot import checkpoints
+from rarecot.errors import RunError, Stopped
 from rarecot.quiet import quiet
 from rarecot.training import batch, session
 from rarecot.training.request import Request
@@ -15,6 +17,7 @@ from rarecot.training.run import Run, open_run
 from rarecot.training.text import Text, text_of
 from rarecot.training.trl_config import trl_config
 from rarecot.training.verdict import verdict
+from rarecot.whole import disk_is_full
 
 Train = Callable[[Run, Any, ModelConfig, Text], None]
 
@@ -28,6 +31,7 @@ def launch(request: Request, train: Train) -> None:
 
     Raises:
         Stopped: it was asked to stop; on all processes.
+        RunError: it cannot go on, for want of disk space too.
     """
     quiet()
     try:
@@ -35,7 +39,24 @@ def launch(request: Request, train: Train) -> None:
     except Stopped:
         part()
         raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if not disk_is_full(error):
+            raise
+        raise RunError(_no_space(request)) from error
     part()
+
+
+def _no_space(request: Request) -> str:
+    newest = checkpoints.resumable(request.output_dir)
+    intact = (
+        f"{newest} is whole: the same command goes on from there"
+        if newest
+        else "Nothing was saved before: the same command begins again"
+    )
+    return (
+        f"no space is left on the device of {request.run_dir}, or its quota is used up. {intact}, once there is space. "
+        f"--save_total_limit 2 keeps no more than the two newest checkpoints."
+    )
 
 
 def part() -> None:

@@ -185,6 +185,8 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
             line = batch.resumed_elsewhere(request.stage, _read(request.run_dir / CONFIG).get(request.stage, {}), flat)
             if line and not run.is_complete and run.resume_from() is not None:
                 print(line, flush=True)
+        if request.stage in _read(request.run_dir / CONFIG):  # begun by us, so what lies there is ours
+            checkpoints.remove_incomplete(run.stage_dir)
         if not run.is_complete:  # a finished stage keeps the provenance of what made its numbers
             request.output_dir.mkdir(parents=True, exist_ok=True)
             config = {**_read(request.run_dir / CONFIG), request.stage: flat}
