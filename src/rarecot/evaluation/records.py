@@ -180,11 +180,13 @@ def append(run_dir: Path, record: dict[str, Any]) -> None:
 
 def _end_last_line(file: BinaryIO) -> None:
     """What a kill left of a line goes, and a whole one without an end gets it; the lock is held, so nobody is writing it."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(0, end - 1))
+    if file.read() in (b"", b"\n"):
+        return
     file.seek(0)
     data = file.read()
     start = data.rfind(b"\n") + 1
-    if start == len(data):
-        return
     if _record(data[start:]) is None:
         file.truncate(start)
     else:
