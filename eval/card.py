@@ -27,7 +27,8 @@ def main() -> None:
     from rarecot.evaluation import card
 
     if args.push is not None:
-        problems = card.unloadable(run_dir, folder) + hub.push_problems(args.push, needs_token=not args.dry_run)
+        problems = card.unloadable(run_dir, folder) + hub.links(folder)
+        problems += hub.push_problems(args.push, needs_token=not args.dry_run)
         if problems:
             raise ConfigError(problems)
     print(card.write(run_dir, folder, args.push or ""))

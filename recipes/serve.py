@@ -69,7 +69,7 @@ def main() -> None:
     if not serving.is_free(args.host, args.port):
         problems.append(f"port {args.port} of {args.host} is in use. Choose another --port (and vllm_server_port).")
     if folder:
-        problems += support.model_problems(folder)
+        problems += checkpoints.untrusted(folder) + support.model_problems(folder)
     if problems:
         raise ConfigError(problems)
 

@@ -48,10 +48,10 @@ def convert(gguf: Path, out: Path) -> None:
 
     quiet()
     source, name = str(gguf.parent), gguf.name
-    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name)
+    tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name, trust_remote_code=False)
     dequantized = GgufConfig(gguf_file=name, dequantize=True)  # else the blocks stay quantised and cannot be saved
     model = AutoModelForCausalLM.from_pretrained(
-        source, gguf_file=name, quantization_config=dequantized, dtype=torch.float32
+        source, gguf_file=name, quantization_config=dequantized, dtype=torch.float32, trust_remote_code=False
     )
     if hasattr(model.config, "quantization_config"):  # set on some versions of transformers
         del model.config.quantization_config

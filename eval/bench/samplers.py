@@ -83,7 +83,9 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, Any]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     engine = open_engine(folder, max_tokens=128, dtype="float32")
     both = {
-        "transformers": HfSampler(AutoModelForCausalLM.from_pretrained(folder).to(device), tokenizer),
+        "transformers": HfSampler(
+            AutoModelForCausalLM.from_pretrained(folder, **checkpoints.NO_CODE).to(device), tokenizer
+        ),
         "vllm": VllmSampler(engine, tokenizer, []),
     }
     seconds: dict[str, list[float]] = {key: [] for key in both}  # a token

@@ -18,6 +18,10 @@ from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
 
 ADAPTER = "adapter_config.json"
+INDEX = "model.safetensors.index.json"
+_PICKLES = ("pytorch_model*.bin", "adapter_model*.bin", "*.pth.tar", "consolidated*.pth")
+# For every `from_pretrained` of a model: left alone, transformers asks on the terminal whether a folder's code may run, and reads pickles.
+NO_CODE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 STOPPED = "stopped"  # folder in a stage's: what was saved only because the stage was asked to stop
 STAMP = "rarecot.json"  # written after everything else of a checkpoint, so its presence says that the rest is there
 
@@ -66,15 +70,49 @@ def incomplete(run_dir: Path) -> list[Path]:
     return sorted((p for p in found if read_stamp(p) is None), key=lambda p: (p.parent.name, step_of(p)))
 
 
-def damage(folder: Path) -> list[str]:
-    """What is missing of a model's weights: shards that an index names, or the end of a file; a sentence each."""
+def untrusted(folder: Path) -> list[str]:
+    """What a model's folder would have us run, or read from elsewhere, to load it; a sentence each. Read from small files alone."""
     problems = []
-    index = folder / "model.safetensors.index.json"
-    named = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    pickles = sorted(path.name for kind in _PICKLES for path in folder.glob(kind))
+    if pickles and not any(folder.glob("*.safetensors")):
+        problems.append(
+            f"{folder} holds its weights as a pickle ({pickles[0]}), which can run any code when it is read. Convert it to "
+            f"safetensors where you trust it (model.save_pretrained), or take a revision that has *.safetensors."
+        )
     problems += [
-        f"{folder / name} is not there, though {index.name} names it."
-        for name in sorted(named)
-        if not (folder / name).is_file()
+        f"{folder / INDEX} names {name!r}, which is no file of that folder. Fetch the model again, from whom you trust."
+        for name in sorted(_shards(folder))
+        if Path(name).name != name
+    ]
+    config = json.loads((folder / "config.json").read_text()) if (folder / "config.json").is_file() else {}
+    if config.get("auto_map") and not _is_known(config):
+        problems.append(
+            f"{folder} brings code of its own (auto_map in its config.json), without which transformers cannot load it. A model's own code is "
+            f"never run here: use a model that transformers knows by itself."
+        )
+    return problems
+
+
+def _is_known(config: dict[str, Any]) -> bool:
+    """Whether transformers has classes of its own for what a configuration describes."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES  # takes seconds, and is seldom asked
+
+    return config.get("model_type") in CONFIG_MAPPING_NAMES
+
+
+def _shards(folder: Path) -> set[str]:
+    """The files that a model's index of weights names."""
+    index = folder / INDEX
+    return set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+
+
+def damage(folder: Path) -> list[str]:
+    """What is missing of a model's weights (shards that an index names, or the end of a file), and what `untrusted` says; a sentence each."""
+    problems = untrusted(folder)
+    problems += [
+        f"{folder / name} is not there, though {INDEX} names it."
+        for name in sorted(_shards(folder))
+        if Path(name).name == name and not (folder / name).is_file()
     ]
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
@@ -179,7 +217,8 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     name = config["base_model_name_or_path"]
     inside = (read_stamp(folder) or {}).get("base")
     if inside is not None:
-        places = [folder / inside]
+        run_dir = folder.resolve().parents[2 if folder.resolve().parent.name == STOPPED else 1]
+        places = [folder / inside] if (folder / inside).resolve().is_relative_to(run_dir) else []
     else:
         places = [Path(name), *(parent / name for parent in folder.resolve().parents)]
     found = next((place for place in places if (place / "config.json").is_file()), None)
@@ -210,6 +249,8 @@ def weights_folder(folder: Path) -> Path:
         return folder
     name, revision = base_of(folder)
     if not is_hub_id(name):
+        if problems := untrusted(Path(name)):
+            raise ConfigError(problems)
         return Path(name)
     try:
         return model_snapshot(name, revision, weights=True)
@@ -270,14 +311,14 @@ def parameters(folder: Path) -> int:
 
 
 def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:
-    """Why the model in `folder` does not fit a mixture: its positions, its tokenizer, or what it was trained on.
+    """Why the model in `folder` does not fit a mixture: its positions, its tokenizer, or what it was trained on; and what is `untrusted` of it.
 
     Args:
         folder: holds config.json and tokenizer.json.
         mixture: the mixture's flat mapping (`MixtureSpec.to_mapping`).
         task: its task.
     """
-    problems = []
+    problems = untrusted(folder)
     found = fingerprint_of_folder(folder)
     if found is None:
         problems.append(f"{folder} holds no tokenizer.json, so what its ids mean cannot be checked. Save it there.")

@@ -3,9 +3,11 @@
 import atexit
 import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from rarecot.whole import disk_is_full
 
@@ -39,6 +41,22 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name: `"; did you mean 'p_cot'?"`, or a full stop when nothing known is close."""
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
     return f"; did you mean '{match[0]}'?" if match else "."
+
+
+_USER_AND_PASSWORD = re.compile(r"(?<=://)[^/?#\s'\"]+@")
+# What a terminal would obey instead of showing it: control characters, and those that turn a line around. Line ends and tabs stay.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def holds_password(value: Any) -> bool:
+    """Whether a text, or one of a list of them, is an address with user or password in it (`https://user:password@host`)."""
+    return any(map(holds_password, value)) if isinstance(value, list) else bool(_USER_AND_PASSWORD.search(str(value)))
+
+
+def printable(text: str) -> str:
+    """A text of a model, of data or of a file's name, for a terminal or a log: control characters are named (`‹U+001B›`) instead of obeyed, and users and
+    passwords are taken out of addresses."""
+    return _CONTROL.sub(lambda found: f"‹U+{ord(found[0]):04X}›", _USER_AND_PASSWORD.sub("…@", text))
 
 
 def unwritable(folder: Path) -> list[str]:
@@ -77,10 +95,13 @@ def exit_with(main: Callable[[], None]) -> None:
     except ConfigError as error:
         count = len(error.problems)
         noun = "problem" if count == 1 else f"{count} problems"
-        print(f"\nNothing was run, because of {'this' if count == 1 else 'these'} {noun}:\n{error}\n", file=sys.stderr)
+        print(
+            f"\nNothing was run, because of {'this' if count == 1 else 'these'} {noun}:\n{printable(str(error))}\n",
+            file=sys.stderr,
+        )
         sys.exit(EXIT_REFUSED)
     except RunError as error:
-        print(f"\nThe run stopped: {error}\n", file=sys.stderr)
+        print(f"\nThe run stopped: {printable(str(error))}\n", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except Stopped as stopped:
         print(f"\nStopped, as asked. {stopped} The same command goes on from there.\n", file=sys.stderr, flush=True)
@@ -88,7 +109,7 @@ def exit_with(main: Callable[[], None]) -> None:
             Path(note).write_text(f"{stopped}\n")
         _leave(0 if note else EXIT_STOPPED)
     except (PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        print(f"\nThe run stopped: {error.strerror}: {error.filename}\n", file=sys.stderr)
+        print(f"\nThe run stopped: {error.strerror}: {printable(str(error.filename))}\n", file=sys.stderr)
         sys.exit(EXIT_FAILED)
     except OSError as error:
         if not disk_is_full(error):

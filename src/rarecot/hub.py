@@ -1,5 +1,6 @@
 """Models by hub id: fetched into the hub's own cache, refused with a remedy when they cannot be had; and checkpoints pushed."""
 
+import glob
 import re
 from functools import cache
 from pathlib import Path
@@ -100,13 +101,27 @@ def push_problems(repo_id: str, needs_token: bool = True) -> list[str]:
 
 
 def pushed_files(folder: Path) -> list[Path]:
-    """The files of a checkpoint that are for others: the model, its tokenizer, its stamp and card. No pickles, and nothing that only a
-    resumed training needs."""
+    """The files of a checkpoint that are for others: the model, its tokenizer, its stamp and card. No pickles, nothing that only a
+    resumed training needs, and no links: what they lead to is not the checkpoint's."""
+    files = [path for path in folder.iterdir() if path.is_file() and not path.is_symlink()]
+    return sorted(path for path in files if _is_for_others(path.name))
+
+
+def links(folder: Path) -> list[str]:
+    """Which files of a checkpoint would be pushed but are links, a sentence each: one may lead to what is nobody else's business."""
+    return [
+        f"{path} is a link to {path.resolve()}, and what lies outside a checkpoint is not pushed. Put the file itself there, or take the link away."
+        for path in sorted(folder.iterdir())
+        if path.is_symlink() and _is_for_others(path.name)
+    ]
+
+
+def _is_for_others(name: str) -> bool:
     from huggingface_hub.utils import filter_repo_objects
 
-    names = sorted(path.name for path in folder.iterdir() if path.is_file())
-    patterns = [*SMALL, *WEIGHTS, "README.md"]
-    return [folder / name for name in filter_repo_objects(names, allow_patterns=patterns, ignore_patterns=NOT_PUSHED)]
+    return bool(
+        [*filter_repo_objects([name], allow_patterns=[*SMALL, *WEIGHTS, "README.md"], ignore_patterns=NOT_PUSHED)]
+    )
 
 
 def push(folder: Path, repo_id: str, message: str, private: bool = False) -> str:
@@ -119,15 +134,15 @@ def push(folder: Path, repo_id: str, message: str, private: bool = False) -> str
         private: nobody else may see it.
 
     Raises:
-        ConfigError: no such id is possible, or there is no token.
+        ConfigError: no such id is possible, there is no token, or a file is a link.
         RunError: the hub refuses, cannot be reached, or shows everybody what was to be private.
     """
-    if problems := push_problems(repo_id):
+    if problems := push_problems(repo_id) + links(folder):
         raise ConfigError(problems)
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # of the library that the hub's client talks through
 
-    names = [path.name for path in pushed_files(folder)]
+    names = [glob.escape(path.name) for path in pushed_files(folder)]
     try:
         api = HfApi()
         address = api.create_repo(repo_id, private=private or None, exist_ok=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from rarecot.errors import ConfigError
 from rarecot.tasks.vocabulary import BOS, EOS, PAD
 
 IGNORED_LABEL = -100  # torch's cross-entropy ignores this label
@@ -109,10 +110,23 @@ def load_tokenizer(folder: Path) -> Any:
 
     Where a model has no pad token, or uses its end-of-sequence token for it (so that a trainer which masks padding would mask
     the end too), another special token of the vocabulary pads.
+
+    Raises:
+        ConfigError: it is code that comes with the model.
     """
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left", trust_remote_code=False)
+    except ValueError as error:
+        if "trust_remote_code" not in str(error):
+            raise
+        raise ConfigError(
+            [
+                f"the tokenizer in {folder} is code of the model's own (auto_map in its tokenizer_config.json), which is never run here. Use a model "
+                f"whose tokenizer transformers knows by itself."
+            ]
+        ) from error
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
         spare = [token for token in PADS if token in tokenizer.get_added_vocab() and token != tokenizer.eos_token]
         others = [t for t in tokenizer.all_special_tokens if t not in (tokenizer.eos_token, tokenizer.bos_token)]

@@ -116,14 +116,25 @@ def identity(record: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def completions_name(record: dict[str, Any]) -> str:
-    """File name of an evaluation's generations, from what identifies its record."""
+    """File name of an evaluation's generations, from what identifies its record.
+
+    Raises:
+        ConfigError: it would be no name of a file in the folder of generations.
+    """
     suite = f"-{record['suite']}" if record.get("suite") else ""
     suite += "".join(f"-{record[key][:8]}" for key in ("asked_sha256", "model_sha256") if record.get(key))
-    return (
+    name = (
         f"{record['stage']}-{record['step']:06d}-{record['split']}-{record['decoding']}"
         f"-t{record['temperature']:g}-n{record['n']}x{record['samples']}-max{record['max_new_tokens']}"
         f"-seed{record['sampling_seed']}-{record['protocol']}{suite}.parquet"
     )
+    if Path(name).name != name:
+        raise ConfigError(
+            [
+                f"a record names its stage, protocol or suite so that its file would be {name!r}. Take the line out of {FILE}."
+            ]
+        )
+    return name
 
 
 def read(run_dir: Path) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from itertools import islice
 from typing import Any
 
+from rarecot.errors import printable
 from rarecot.mixtures.build import Mixture
 from rarecot.rendering import (
     BARE,
@@ -31,7 +32,7 @@ def show(mixture: Mixture, count: int, tokenizer: Any = None, template: Template
         for row in [row for row in first_block if row["kind"] == kind][:count]:
             shown = _text(row) if tokenizer is None else _tokens(row, tokenizer, template)
             lines.append(f"{kind:>5}  answer {row['answer']}  {shown}")
-    return "\n".join(lines)
+    return printable("\n".join(lines))
 
 
 def _text(row: dict[str, str]) -> str:

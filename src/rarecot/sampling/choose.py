@@ -119,7 +119,7 @@ def whole_model(folder: Path) -> Any:
     """The transformers model of a checkpoint, an adapter merged into its base."""
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder))
+    model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder), **checkpoints.NO_CODE)
     if not checkpoints.is_adapter(folder):
         return model
     from peft import PeftModel

@@ -230,6 +230,10 @@ def _stage(name: str, entry: Any, before: list[str], path: Path) -> tuple[StageS
     if not isinstance(entry, dict):
         return None, ["must hold `recipe:` and `config:`."]
     problems = [f"'{key}' is no key of a stage{nearest(key, _STAGE_KEYS)}" for key in entry if key not in _STAGE_KEYS]
+    if name in ("", ".", "..") or Path(name).name != name:
+        problems.append(
+            "its name is that of a folder in the sweep's directory, so it holds no / and is no `..`. Rename it."
+        )
     recipe, after = entry.get("recipe", ""), entry.get("after", "")
     if recipe not in STAGES:
         problems.append(f"recipe is '{recipe}'{nearest(str(recipe), STAGES)} It must be one of {', '.join(STAGES)}.")

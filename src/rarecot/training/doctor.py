@@ -15,6 +15,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
+from rarecot.checkpoints import NO_CODE
 from rarecot.sampling.vllm import support
 from rarecot.training.rl.memory_plan import GIB, available_ram
 
@@ -171,7 +172,7 @@ def _try_vllm_generate() -> str:
     prompts, params = render_prompts(tokenizer, ["0101=", "110="]), SamplingParams(8)
     ends = [tokenizer.eos_token_id]
     theirs = VllmSampler(engine, tokenizer, ends).sample(prompts, params)
-    ours = HfSampler(AutoModelForCausalLM.from_pretrained(folder), tokenizer).sample(prompts, params)
+    ours = HfSampler(AutoModelForCausalLM.from_pretrained(folder, **NO_CODE), tokenizer).sample(prompts, params)
     assert [c[0].token_ids for c in theirs] == [c[0].token_ids for c in ours], "greedy tokens differ from transformers'"
     return "two prompts, greedy, the same tokens as transformers"
 
@@ -183,7 +184,7 @@ def _try_vllm_sync() -> str:
 
     from rarecot.sampling.vllm.weights import load
 
-    model = AutoModelForCausalLM.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, **NO_CODE)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter))

@@ -75,7 +75,7 @@ def pretrained(folder: Path, name: str, options: ModelConfig) -> tuple[Any, Peft
         name: what a new adapter will say it belongs to: the checkpoint's path, or its hub id.
         options: data type, attention, LoRA.
     """
-    how = {"dtype": options.dtype, "attn_implementation": options.attn_implementation}
+    how = {"dtype": options.dtype, "attn_implementation": options.attn_implementation, **checkpoints.NO_CODE}
     model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder), **how)
     if not checkpoints.is_adapter(folder):
         model.name_or_path = name

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rarecot.errors import ConfigError, nearest
+from rarecot.errors import ConfigError, holds_password, nearest
 from rarecot.mixtures.spec import MixtureSpec, coerce, locate, mixture_keys, read_mapping, spec_of_manifest
 from rarecot.stages import STAGES
 from rarecot.tasks import Generated
@@ -32,6 +32,7 @@ _RESERVED = {
     "model_init_kwargs": "dtype and attn_implementation",
     "chat_template_path": "template (plain or chat); the chat template comes with the model",
     "chat_template_kwargs": "template (plain or chat); what varies in a chat template is held still",
+    "trust_remote_code": "a model that transformers knows by itself (code of a model's own is never run)",
     "load_in_4bit": "dtype bfloat16 with use_peft (quantised bases are not supported)",
     "load_in_8bit": "dtype bfloat16 with use_peft (quantised bases are not supported)",
     **dict.fromkeys(
@@ -161,7 +162,11 @@ def make_request(
     words_left: dict[str, list[str]] = {}
     for where, values, left in ((path.name, from_yaml, yaml_left), ("the command line", words, words_left)):
         for key, value in values.items():
-            if key in _RESERVED:
+            if holds_password(value):
+                problems.append(
+                    f"{where}: {key} is an address with a user or password in it, which the run's files would keep. Leave it out of the address."
+                )
+            elif key in _RESERVED:
                 problems.append(f"{where}: '{key}' is set by rarecot; use {_RESERVED[key]}.")
             elif key in own:
                 try:
