@@ -8,7 +8,7 @@ The other file is lighteval's details (`--save-details`) or the samples of lm-ev
 import argparse
 from pathlib import Path
 
-from rarecot.errors import ConfigError, exit_with
+from rarecot.errors import ConfigError, exit_with, printable
 
 
 def main() -> None:
@@ -29,7 +29,8 @@ def main() -> None:
 
     from rarecot.evaluation.agreement import agreement, in_words
 
-    print(in_words(agreement(args.ours, args.theirs, args.reading, args.task, args.protocol), args.show))
+    found = agreement(args.ours, args.theirs, args.reading, args.task, args.protocol)
+    print(printable(in_words(found, args.show)))
 
 
 if __name__ == "__main__":

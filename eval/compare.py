@@ -10,7 +10,7 @@ response length and long share with 95 % intervals, and how likely so much disag
 import argparse
 from pathlib import Path
 
-from rarecot.errors import ConfigError, exit_with
+from rarecot.errors import ConfigError, exit_with, printable
 
 
 def main() -> None:
@@ -38,7 +38,8 @@ def main() -> None:
 
     a, b = (read_answers(path, args.decoding, args.protocol, args.suite, args.temperature) for path in (args.a, args.b))
     found = compare(a, b)
-    print(f"A  {a.name}\nB  {b.name}\n{found.problems} problems, responses to each: {a.correct.shape[1]}\n")
+    print(printable(f"A  {a.name}\nB  {b.name}"))
+    print(f"{found.problems} problems, responses to each: {a.correct.shape[1]}\n")
     if a.record.get("asked_sha256") != b.record.get("asked_sha256"):
         print("They read other tokens: another tokenizer, template or examples are part of the difference.\n")
     for difference in found.differences:

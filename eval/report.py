@@ -8,7 +8,7 @@ python eval/report.py sweeps/threshold                      a folder with a swee
 import argparse
 from pathlib import Path
 
-from rarecot.errors import ConfigError, exit_with, unwritable
+from rarecot.errors import ConfigError, exit_with, printable, unwritable
 
 PAGE = "generations.html"
 
@@ -32,7 +32,7 @@ def main() -> None:
         raise ConfigError(problems)
     report = report_sweep if sweeps else report_runs
     table, pictures = report(args.runs, out)
-    print(table)
+    print(printable(table))
     print("\n" + "   ".join(str(path) for path in (out / "report.html", *pictures)))
 
 

@@ -73,6 +73,11 @@ def main() -> None:
     if problems:
         raise ConfigError(problems)
 
+    if not serving.is_loopback(args.host):
+        print(
+            f"listening on {args.host}: whoever reaches this port may replace the model's weights and run its methods, without a password. Use this on "
+            "a network that only your jobs reach."
+        )
     log = args.log or (args.run_dir and args.run_dir / "server.log")
     ours = ("run_dir", "model", "config", "recipe", "log")
     command = serving.command(folder, **{k: v for k, v in vars(args).items() if k not in ours})

@@ -85,6 +85,11 @@ def untrusted(folder: Path) -> list[str]:
         if Path(name).name != name
     ]
     config = json.loads((folder / "config.json").read_text()) if (folder / "config.json").is_file() else {}
+    kernels = {key: value for key, value in config.items() if key.endswith("_implementation") and "/" in str(value)}
+    problems += [
+        f"{folder / 'config.json'} names a kernel to be fetched and run ({key} {value!r}). Take that line out, and choose with --attn_implementation."
+        for key, value in kernels.items()
+    ]
     if config.get("auto_map") and not _is_known(config):
         problems.append(
             f"{folder} brings code of its own (auto_map in its config.json), without which transformers cannot load it. A model's own code is "

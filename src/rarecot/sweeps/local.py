@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import stopping
-from rarecot.errors import EXIT_STOPPED, STOP_NOTE, Stopped
+from rarecot.errors import EXIT_STOPPED, STOP_NOTE, Stopped, printable
 from rarecot.sweeps.plan import is_done
 from rarecot.sweeps.spec import PlannedRun
 
@@ -159,4 +159,4 @@ def _stopped_together(running: dict[int, Any]) -> Iterator[None]:
 def last_words(log: Path) -> str:
     """The last line of a run's output that says something."""
     lines = [line.strip() for line in log.read_text(errors="replace").replace("\r", "\n").splitlines() if line.strip()]
-    return lines[-1] if lines else "no output"
+    return printable(lines[-1]) if lines else "no output"

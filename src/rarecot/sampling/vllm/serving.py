@@ -1,6 +1,7 @@
 """How a vLLM server for rollouts is started: its command and its environment."""
 
 import contextlib
+import ipaddress
 import json
 import os
 import signal
@@ -53,7 +54,7 @@ def command(
     if max_model_len is not None:
         options["--max-model-len"] = str(max_model_len)
     # `vllm serve` asks for the version of a distribution named vllm, which the CPU build is not; the module below does not.
-    words = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
+    words = [sys.executable, "-P", "-m", "vllm.entrypoints.openai.api_server"]
     # On a CPU: without compiling, and without the prefill in parts that crashes seeded sampling (`sampler.engine_options`).
     switches = ["--enforce-eager", "--no-enable-chunked-prefill"] if on_cpu else []
     return [*words, *(word for pair in options.items() for word in pair), *switches]
@@ -76,6 +77,14 @@ def is_free(host: str, port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is this machine's own, which nobody else reaches."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def follow(server: subprocess.Popen, log: Path) -> int:

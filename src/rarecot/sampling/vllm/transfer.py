@@ -6,6 +6,7 @@ the trainer uses `open_group` and `send`.
 """
 
 import os
+import socket
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,14 +90,20 @@ def open_group(address: str, port: int, rank: int, world_size: int) -> distribut
     # A launcher's workers take its store for theirs, and would wait for one here that nobody opens.
     launcher = os.environ.pop(AGENT_STORE, None)
     try:
+        # Left alone, torch would wait for the others at every address of this machine.
+        waiting = socket.create_server((address, port), family=_family(address, port)) if rank == 0 else None
         return stateless_init_torch_distributed_process_group(
-            address, port, rank, world_size, backend="gloo", timeout=TIMEOUT
+            address, port, rank, world_size, backend="gloo", timeout=TIMEOUT, listen_socket=waiting
         )
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise ConnectionError(f"gloo at {address}:{port}: {error}") from error
     finally:
         if launcher is not None:
             os.environ[AGENT_STORE] = launcher
+
+
+def _family(address: str, port: int) -> socket.AddressFamily:
+    return socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
 
 
 def send(group: distributed.ProcessGroup, named: Iterable[tuple[str, torch.Tensor]]) -> None:

@@ -17,7 +17,7 @@ from peft import PeftConfig
 from transformers import set_seed
 from trl import GRPOTrainer, ModelConfig
 
-from rarecot.errors import ConfigError
+from rarecot.errors import ConfigError, printable
 from rarecot.evaluation.callback import progress
 from rarecot.forecast import audit
 from rarecot.sampling import eos_ids
@@ -147,6 +147,16 @@ class RecordedGRPOTrainer(GRPOTrainer):
     def audited_scale(self) -> str:
         """How advantages come from rewards, as `audit.advantages` names it."""
         return self.scale_rewards
+
+    def log(self, *args: Any, **kwargs: Any) -> None:
+        for name in (
+            "prompt",
+            "completion",
+        ):  # with `log_completions` TRL prints them, and a terminal would obey what is in them
+            shown = [printable(text) for text in self._logs[name]]
+            self._logs[name].clear()
+            self._logs[name].extend(shown)
+        super().log(*args, **kwargs)
 
     def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
         started, synced = time.perf_counter(), self.vllm_generation.seconds if self.use_vllm else 0.0
