@@ -8,7 +8,7 @@ python eval/browse.py runs/a/completions/grpo-000030-test-greedy-t0-n1024x1-max5
 import argparse
 from pathlib import Path
 
-from rarecot.errors import ConfigError, exit_with, unwritable
+from rarecot.errors import ConfigError, exit_with, printable, unwritable
 
 
 def main() -> None:
@@ -47,7 +47,7 @@ def main() -> None:
     title = (
         f"generations of {first.resolve().name}" if len(args.inputs) == 1 else f"generations, {len(args.inputs)} inputs"
     )
-    print(generations.write(files, out, title, args.limit))
+    print(printable(str(generations.write(files, out, title, args.limit))))
 
 
 if __name__ == "__main__":

@@ -32,8 +32,7 @@ def main() -> None:
         raise ConfigError(problems)
     report = report_sweep if sweeps else report_runs
     table, pictures = report(args.runs, out)
-    print(printable(table))
-    print("\n" + "   ".join(str(path) for path in (out / "report.html", *pictures)))
+    print(printable("\n".join([table, "", "   ".join(str(path) for path in (out / "report.html", *pictures))])))
 
 
 def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:

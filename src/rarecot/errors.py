@@ -43,7 +43,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean '{match[0]}'?" if match else "."
 
 
-_USER_AND_PASSWORD = re.compile(r"(?<=://)[^/?#\s'\"]+@")
+_USER_AND_PASSWORD = re.compile(r"(:/{1,2})[^/?#\s'\"]+@")  # a path has made one / of two
 # What a terminal would obey instead of showing it: control characters, and those that turn a line around. Line ends and tabs stay.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
@@ -56,7 +56,7 @@ def holds_password(value: Any) -> bool:
 def printable(text: str) -> str:
     """A text of a model, of data or of a file's name, for a terminal or a log: control characters are named (`‹U+001B›`) instead of obeyed, and users and
     passwords are taken out of addresses."""
-    return _CONTROL.sub(lambda found: f"‹U+{ord(found[0]):04X}›", _USER_AND_PASSWORD.sub("…@", text))
+    return _CONTROL.sub(lambda found: f"‹U+{ord(found[0]):04X}›", _USER_AND_PASSWORD.sub(r"\1…@", text))
 
 
 def unwritable(folder: Path) -> list[str]:

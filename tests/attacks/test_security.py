@@ -1,13 +1,12 @@
-"""What is loaded, read, shown or sent is hostile until shown otherwise: nothing of it is run, and no secret or file of this machine gets out.
+"""What is loaded, read, shown or sent is hostile until shown otherwise: nothing of it is run, and no secret or file of this
+machine gets out.
 
 Each attack plants what leaves a file, or holds a word, that must not be there afterwards.
 """
 
-import ast
 import json
 import os
 import pickle
-import re
 import shutil
 import socket
 import subprocess
@@ -18,17 +17,15 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import DATA, ROOT, run_command
-from generation_pages import ATTACK, IMAGE, record, row, save
+from generation_pages import record
 from made_runs import make_run
 
 from rarecot import checkpoints, hub
 from rarecot.errors import ConfigError, holds_password, printable
-from rarecot.evaluation import card, records
+from rarecot.evaluation import records
 from rarecot.rendering import load_tokenizer
 
-SOURCES = sorted(p for room in ("src", "recipes", "eval", "data_mixes", "slurm") for p in (ROOT / room).rglob("*.py"))
 TINY = ROOT / "recipes/parity/tiny"
-ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202egnp"
 
 
 class Payload:
@@ -41,116 +38,7 @@ class Payload:
         return Path.write_text, (self.canary, "a pickle was run")
 
 
-# ---------------------------------------------------------------- what the source may not say
-
-# call → why nobody may make it
-FORBIDDEN = {
-    "pickle.load": "a pickle runs code when it is read",
-    "pickle.loads": "a pickle runs code when it is read",
-    "dill.load": "a pickle runs code when it is read",
-    "dill.loads": "a pickle runs code when it is read",
-    "cloudpickle.loads": "a pickle runs code when it is read",
-    "joblib.load": "a pickle runs code when it is read",
-    "marshal.loads": "bytes that become code",
-    "shelve.open": "a pickle runs code when it is read",
-    "pandas.read_pickle": "a pickle runs code when it is read",
-    "yaml.load": "builds any object; safe_load",
-    "yaml.unsafe_load": "builds any object; safe_load",
-    "yaml.full_load": "builds objects; safe_load",
-    "eval": "runs text",
-    "exec": "runs text",
-    "compile": "makes code of text",
-    "__import__": "imports what a text names",
-    "os.system": "a shell",
-    "os.popen": "a shell",
-    "subprocess.getoutput": "a shell",
-    "tempfile.mktemp": "a name that another may take first",
-    "os.umask": "permissions of all later files",
-    "os.chmod": "permissions",
-    "jinja2.Template": "templates are files of ours, in an environment that escapes",
-    "Template.from_string": "templates are files of ours",
-    "zipfile.ZipFile": "paths in an archive may leave its folder",
-    "tarfile.open": "paths in an archive may leave its folder",
-    "shutil.unpack_archive": "paths in an archive may leave its folder",
-    "http.server.HTTPServer": "nothing of ours listens",
-}
-# keyword of any call → values that it may not have
-BAD_VALUES = {
-    "shell": (True,),
-    "trust_remote_code": (True, None),
-    "allow_pickle": (True,),
-    "weights_only": (False, None),
-    "use_safetensors": (False, None),
-    "verify": (False,),
-    "autoescape": (False, None),
-}
-NEEDED = {"torch.load": "weights_only", "AutoTokenizer.from_pretrained": "trust_remote_code"}
-# (file, what it says) → why it may
-EXCEPTIONS = {
-    ("recipes/smollm2.py", "zipfile.ZipFile"): "reads one member of a package from the index into memory",
-    ("src/rarecot/evaluation/card.py", "autoescape=False"): "Markdown, which `finalize` escapes; attacked below",
-}
-
-
-def said(path, text=None):
-    """The calls of a file that are forbidden, as they are written."""
-    tree = ast.parse(text if text is not None else path.read_text())
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.module in ("pickle", "dill", "cloudpickle", "joblib", "marshal"):
-            yield f"from {node.module}"
-        if not isinstance(node, ast.Call):
-            continue
-        name = ast.unparse(node.func)
-        if name in FORBIDDEN:
-            yield name
-        keywords = {k.arg: k.value for k in node.keywords}
-        for key, values in BAD_VALUES.items():
-            if isinstance(keywords.get(key), ast.Constant) and keywords[key].value in values:
-                yield f"{key}={keywords[key].value}"
-        for ending, key in NEEDED.items():
-            if name == ending and key not in keywords:
-                yield f"{name} without {key}"
-        if name == "AutoModelForCausalLM.from_pretrained" and "trust_remote_code" not in keywords:
-            spread = [ast.unparse(k.value) for k in node.keywords if k.arg is None]
-            if not any(word == "how" or word.endswith("NO_CODE") for word in spread):
-                yield f"{name} without NO_CODE"
-
-
-def test_the_source_calls_nothing_that_runs_what_it_reads():
-    found = {(str(p.relative_to(ROOT)), what) for p in SOURCES for what in said(p)}
-    assert found == set(EXCEPTIONS)
-    assert len(SOURCES) > 150
-    assert checkpoints.NO_CODE == {"trust_remote_code": False, "use_safetensors": True}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "pickle.loads(x)",
-        "torch.load(x)",
-        "torch.load(x, weights_only=False)",
-        "yaml.load(x)",
-        "eval(x)",
-        "subprocess.run(x, shell=True)",
-        "np.load(x, allow_pickle=True)",
-        "AutoTokenizer.from_pretrained(x)",
-        "AutoModelForCausalLM.from_pretrained(x)",
-        "AutoModelForCausalLM.from_pretrained(x, trust_remote_code=True)",
-        "from dill import loads",
-    ],
-)
-def test_the_static_test_sees_what_it_forbids(text):
-    assert list(said(None, text))
-
-
-def test_no_shell_script_runs_text_of_a_run():
-    for script in sorted((ROOT / "slurm").glob("*.sh")):
-        code = "\n".join(line for line in script.read_text().splitlines() if not line.lstrip().startswith("#"))
-        assert not re.search(r"\beval\b(?!\.sh|/|\.py)|\bchmod\b|\bcurl\b|\bwget\b|/tmp/", code), script.name
-
-
 # ---------------------------------------------------------------- a model's folder
-
 
 EVIL = """
 from pathlib import Path
@@ -161,7 +49,7 @@ EvilConfig = EvilModel = EvilTokenizer = Evil
 def generate(*args, **kwargs):
     Path({canary!r}).write_text("remote code was run")
 """
-ALL = {name: "evil.Evil" for name in ("AutoConfig", "AutoModel", "AutoModelForCausalLM")}
+ALL = dict.fromkeys(("AutoConfig", "AutoModel", "AutoModelForCausalLM"), "evil.Evil")
 # Reaches for the interpreter by every door that a template's sandbox shuts.
 TEMPLATE = (
     "{% for c in ().__class__.__base__.__subclasses__() %}{% if c.__name__ == 'Popen' %}"
@@ -198,7 +86,7 @@ def planted(text_model, folder, kind, canary):
         adapter = {"peft_type": "LORA", "base_model_name_or_path": str(text_model), "r": 4, "task_type": "CAUSAL_LM"}
         (folder / "adapter_config.json").write_text(json.dumps(adapter))
     if kind == "index":
-        weights = {name: "../elsewhere/model.safetensors" for name in ("lm_head.weight", "model.norm.weight")}
+        weights = dict.fromkeys(("lm_head.weight", "model.norm.weight"), "../elsewhere/model.safetensors")
         (folder / checkpoints.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weights}))
     if kind == "template":
         (folder / "chat_template.jinja").write_text(TEMPLATE.replace("CANARY", repr(str(canary))))
@@ -267,14 +155,10 @@ def answering_yes(*words, cwd, timeout=120):
 
 
 MIXTURE = {"task": "gsm8k", "p_cot": 0.5, "n": 16, "n_rl": 8, "n_test": 4, "near_duplicates": 1, "decontaminate": 0}
-LOADED = {
-    "known": 0,
-    "template": 1,
-}  # kind → exit code of what asks the model in its chat template; the others are refused
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["known", "unknown", "tokenizer", "pickle", "template"])
+@pytest.mark.parametrize("kind", ["known", "tokenizer", "pickle"])
 def test_no_command_runs_what_a_folder_brings(text_model, tmp_path, kind):
     """Neither a model's folder nor a corpus's: not if a question is answered with yes, nor from the folder itself."""
     canary, corpus = tmp_path / "canary", tmp_path / "gsm8k"
@@ -299,44 +183,24 @@ def test_no_command_runs_what_a_folder_brings(text_model, tmp_path, kind):
     asked = ("--model", folder, "--suite", tmp_path / "suite.yaml", "--backend", "transformers")
     commands = [
         ("recipes/sft.py", "--config", tmp_path / "sft.yaml", "--model_name_or_path", folder),
-        ("recipes/sft.py", "--config", TINY / "sft.yaml", "--run_dir", tmp_path / "t", "--model_name_or_path", folder),
-        (
-            "recipes/grpo.py",
-            "--config",
-            TINY / "grpo.yaml",
-            "--run_dir",
-            tmp_path / "t",
-            "--model_name_or_path",
-            folder,
-        ),
-        ("recipes/serve.py", "--model", folder, "--port", "1"),
         ("eval/run.py", *asked),
         ("eval/plan.py", *asked, "--n", "2", "--samples", "1", "--out", tmp_path / "plan"),
-        (
-            "data_mixes/build.py",
-            tmp_path / "mix.yaml",
-            "--out",
-            tmp_path / "mix",
-            "--model",
-            folder,
-            "--template",
-            "chat",
-        ),
+        ("data_mixes/build.py", tmp_path / "mix.yaml", "--out", tmp_path / "mix", "--model", folder),
         ("data_mixes/build.py", tmp_path / "mix.yaml", "--out", tmp_path / "mix2", "--source", folder),
     ]
-    codes = {}
+    if kind == "pickle":
+        commands += [("recipes/grpo.py", "--config", TINY / "grpo.yaml", "--model_name_or_path", folder)]
+        commands += [("recipes/serve.py", "--model", folder, "--port", "8799")]
     for words in commands:
         result = answering_yes("python", ROOT / words[0], *words[1:], cwd=corpus)
         assert not canary.exists(), words
         assert "[y/N]" not in result.stdout + result.stderr
-        codes[words[0]] = result.returncode
-        if kind in ("unknown", "tokenizer", "pickle") and words[0] in ("eval/run.py", "eval/plan.py"):
-            assert result.returncode == 2, result.stderr
-            assert "Traceback" not in result.stderr
-        if words[0] == "recipes/sft.py" and words[2] == tmp_path / "sft.yaml":
-            assert result.returncode == LOADED.get(kind, 2), result.stderr[-2000:]
-    assert codes["eval/run.py"] == LOADED.get(kind, 2)
-    assert codes["data_mixes/build.py"] == 2
+        if words[0] == "data_mixes/build.py":
+            expected = 2 if "--source" in words or kind == "tokenizer" else 0
+        else:
+            expected = 0 if kind == "known" else 2
+        assert result.returncode == expected, (words, result.stderr[-2000:])
+        assert expected == 0 or "Traceback" not in result.stderr
 
 
 # ---------------------------------------------------------------- a checkpoint that is gone on from
@@ -371,3 +235,215 @@ def test_a_pickle_in_a_resumed_checkpoint_is_not_run(stopped_run, tmp_path, name
     assert result.returncode == (0 if name == "training_args.bin" else 1), (
         result.stderr
     )  # the trainer does not read that one
+
+
+# ---------------------------------------------------------------- names and numbers that lead elsewhere
+
+
+@pytest.mark.parametrize("key", ["stage", "protocol", "suite"])
+def test_a_record_names_no_file_outside_its_folder(tmp_path, key):
+    hostile = {**record(), "suite": "s", key: "x/../../../outside"}
+    with pytest.raises(ConfigError, match="would be"):
+        records.completions_name(hostile)
+    records.append(tmp_path, {**hostile, "suite": hostile["suite"]})
+    result = run_command("python", ROOT / "eval/browse.py", tmp_path)
+    assert result.returncode == 2, result.stderr
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", ".."])
+def test_a_stage_of_a_sweep_stays_in_its_folder(tmp_path, name):
+    from rarecot.sweeps.spec import read_sweep
+
+    (tmp_path / "s.yaml").write_text(
+        yaml.safe_dump({"stages": {name: {"recipe": "sft", "config": str(TINY / "sft.yaml")}}})
+    )
+    with pytest.raises(ConfigError, match="folder in the sweep's directory"):
+        read_sweep(tmp_path / "s.yaml", tmp_path / "sweep")
+
+
+def test_a_sweep_that_is_read_names_no_run_outside(tmp_path):
+    from rarecot.report.sweep.data import read_sweep
+
+    make_run(tmp_path / "private")
+    run = {"id": 0, "stage": "a", "recipe": "sft", "run_dir": "../private", "values": {}, "after": None}
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep/sweep.json").write_text(json.dumps({"name": "s", "figure": [], "runs": [run]}))
+    with pytest.raises(ConfigError, match="lies outside"):
+        read_sweep(tmp_path / "sweep")
+
+
+def test_a_stamp_names_no_base_outside_its_run(text_model, tmp_path):
+    shutil.copytree(text_model, tmp_path / "private")
+    folder = tmp_path / "run/grpo/checkpoint-1"
+    folder.mkdir(parents=True)
+    (folder / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "../../../private"}))
+    checkpoints.stamp(folder, {"base": "../../../private"})
+    with pytest.raises(ConfigError, match="is not there"):
+        checkpoints.base_of(folder)
+    shutil.copytree(text_model, tmp_path / "run/sft/checkpoint-2")
+    checkpoints.stamp(folder, {"base": "../../sft/checkpoint-2"})
+    assert Path(checkpoints.base_of(folder)[0]).samefile(tmp_path / "run/sft/checkpoint-2")
+
+
+def test_a_link_is_not_pushed(tmp_path):
+    key = tmp_path / "id_rsa"
+    key.write_text("PRIVATE KEY")
+    folder = tmp_path / "checkpoint-1"
+    folder.mkdir()
+    for name in ("config.json", "[ab]*.json", "optimizer.json", "id_rsa"):
+        (folder / name).write_text("{}")
+    for name in ("vocab.txt", "tokenizer.json", "optimizer.pt", "model.safetensors"):
+        (folder / name).symlink_to(key)
+    assert [p.name for p in hub.pushed_files(folder)] == ["[ab]*.json", "config.json"]
+    assert len(hub.links(folder)) == 3
+    with pytest.raises(ConfigError, match="is a link"):
+        hub.push(folder, "me/mine", "a message")
+
+
+def test_a_lock_that_is_a_link_empties_nothing(tmp_path):
+    from rarecot.training.run import LOCK, _hold
+
+    precious = tmp_path / "precious"
+    precious.write_text("words")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to(precious)
+    with pytest.raises(ConfigError, match="is a link"):
+        _hold(tmp_path / "run")
+    assert precious.read_text() == "words"
+
+
+# ---------------------------------------------------------------- secrets, ports, files
+
+
+SECRETS = {
+    "HF_TOKEN": "hf_CanaryCanaryCanaryCanaryCanary1234",
+    "WANDB_API_KEY": "canary0wandb0123456789abcdef0123456789abcd",
+    "OPENAI_API_KEY": "sk-canary-openai-0123456789",
+    "AWS_SECRET_ACCESS_KEY": "canaryAWSsecret/0123456789+abcdef",
+    "MY_PLAIN_THING": "canary-of-an-unusual-name",
+}
+PASSWORD = "canary-hunter2"
+ADDRESS = f"https://canary-user:{PASSWORD}@host.invalid/x"
+
+
+def leaked(folder, *texts):
+    """Where a secret stands, in any file of a folder as bytes, or in a text."""
+    secrets = [value.encode() for value in (*SECRETS.values(), PASSWORD, "canary-user")]
+    files = [path for path in Path(folder).rglob("*") if path.is_file()]
+    found = [str(path) for path in files if any(secret in path.read_bytes() for secret in secrets)]
+    return found + [text for text in texts if any(secret.decode() in text for secret in secrets)]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("recipes/grpo.py", "--config", TINY / "grpo.yaml", "--vllm_server_base_url", ADDRESS),
+        ("recipes/sft.py", "--config", TINY / "sft.yaml", "--model_name_or_path", ADDRESS),
+        ("recipes/sft.py", "--config", TINY / "sft.yaml", "--hub_token", SECRETS["HF_TOKEN"]),
+        pytest.param(
+            ("data_mixes/build.py", ROOT / "data_mixes/gsm8k.yaml", "--source", ADDRESS, "--out", "out"),
+            marks=pytest.mark.slow,
+        ),
+        ("eval/run.py", "--model", ADDRESS, "--suite", ROOT / "eval/suites/gsm8k.yaml"),
+    ],
+    ids=lambda words: words[3] if isinstance(words[3], str) else words[2],
+)
+def test_a_password_is_neither_kept_nor_repeated(tmp_path, words):
+    result = run_command("python", ROOT / words[0], *words[1:], cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert leaked(tmp_path, result.stdout, result.stderr) == []
+
+
+def test_an_address_with_a_password_is_known_as_one():
+    assert holds_password(ADDRESS)
+    assert holds_password(["x", "ssh://me@host"])
+    assert not any(map(holds_password, ("https://host/a@b", "org/name@main", 1.5, None, "me@host")))
+    assert PASSWORD not in printable(f"'{ADDRESS}' {ADDRESS}")
+
+
+@pytest.mark.slow
+def test_no_file_of_a_run_holds_a_secret(tmp_path):
+    """NTP, GRPO with a tracker, evaluation, report, browser, card, mixture, export and sweep, with secrets in the environment and the remote."""
+    run, env = tmp_path / "run", {**SECRETS, "OMP_NUM_THREADS": "1"}
+    stages = {"ntp": {"recipe": "sft", "config": str(TINY / "sft.yaml"), "set": {"max_steps": 1, "eval_n": 2}}}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    track = ("--report_to", "tensorboard") if shutil.which("tensorboard") else ()
+    commands = [
+        ("recipes/sft.py", "--config", TINY / "sft.yaml", "--run_dir", run, *track),
+        ("recipes/grpo.py", "--config", TINY / "grpo.yaml", "--run_dir", run, "--log_completions", "true", *track),
+        ("eval/run.py", "--run", run, "--suite", ROOT / "eval/suites/parity-tiny.yaml"),
+        ("eval/report.py", run),
+        ("eval/card.py", run / "grpo", "--push", "me/mine", "--dry_run"),
+        ("data_mixes/build.py", ROOT / "data_mixes/parity-tiny.yaml", "--out", tmp_path / "mix"),
+        ("data_mixes/export.py", tmp_path / "mix", "--engine", "verl", "--out", tmp_path / "verl"),
+        ("recipes/sweep.py", "--config", tmp_path / "sweep.yaml", "--sweep_dir", tmp_path / "sweep"),
+    ]
+    for words in commands:
+        result = run_command("python", ROOT / words[0], *words[1:], **env)
+        assert result.returncode == 0, (words, result.stderr[-2000:])
+        assert leaked(tmp_path, result.stdout, result.stderr) == [], words
+    assert (run / "sft/checkpoint-20/training_args.bin").is_file()  # looked at, too
+    open_to_all = [str(path) for path in tmp_path.rglob("*") if not path.is_symlink() and path.stat().st_mode & 0o002]
+    assert open_to_all == []
+
+
+def test_a_server_says_when_others_reach_it():
+    from rarecot.sampling.vllm.serving import command, is_loopback
+
+    assert all(map(is_loopback, ("127.0.0.1", "::1", "localhost", "127.1.2.3")))
+    assert not any(map(is_loopback, ("0.0.0.0", "::", "10.0.0.1", "node17")))
+    words = command(Path("m"))
+    assert words[words.index("--host") + 1] == "127.0.0.1"
+    assert "-P" in words  # `-m` alone would import from where the command was given
+    assert "--trust-remote-code" not in words
+
+
+@pytest.mark.slow
+@pytest.mark.vllm
+def test_weights_are_waited_for_at_one_address():
+    """What the trainer opens for its server; torch left alone would open it to every network of this machine."""
+    pytest.importorskip("vllm")
+    script = (
+        "import sys, threading; from rarecot.sampling.vllm.transfer import open_group;"
+        "threading.Thread(target=lambda: open_group('127.0.0.1', int(sys.argv[1]), 0, 2), daemon=True).start();"
+        "sys.stdin.read()"
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    waiting = subprocess.Popen(
+        [sys.executable, "-c", script, str(port)], stdin=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    try:
+        found = set()
+        for _ in range(600):
+            found = listening(port)
+            if found or waiting.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert found == {"0100007F"}
+    finally:
+        waiting.kill()
+        waiting.communicate()
+
+
+def listening(port):
+    """The addresses, as the kernel writes them, at which anybody listens on a port."""
+    lines = [
+        line.split() for name in ("tcp", "tcp6") for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]
+    ]
+    at = [(entry[1].split(":"), entry[3]) for entry in lines]
+    return {address for (address, number), state in at if state == "0A" and int(number, 16) == port}
+
+
+@pytest.mark.slow
+def test_an_audit_of_nothing_does_not_pass():
+    """Without the network pip-audit passes with a warning; as it is documented here it does not."""
+    if shutil.which("pip-audit", path=Path(sys.executable).parent) is None:
+        pytest.skip("pip-audit is not installed: pip install -e '.[attacks]'")
+    nowhere = dict.fromkeys(("https_proxy", "HTTPS_PROXY", "http_proxy", "HTTP_PROXY"), "http://127.0.0.1:9")
+    words = ("pip-audit", "--disable-pip", "--no-deps", "--progress-spinner", "off")
+    for name in ("constraints.txt", "constraints-vllm-cpu.txt"):
+        result = run_command(*words, "--strict", "-r", ROOT / name, **nowhere)
+        assert result.returncode != 0
+        assert "No known vulnerabilities" not in result.stdout + result.stderr

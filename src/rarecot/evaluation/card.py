@@ -18,7 +18,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from rarecot import checkpoints, whole
-from rarecot.errors import ConfigError
+from rarecot.errors import ConfigError, printable
 from rarecot.evaluation import records
 from rarecot.evaluation.lineage import Leg, Origin, adapter_base, read_mapping, way
 from rarecot.evaluation.protocols import NATIVE
@@ -433,7 +433,7 @@ def _last(path: Any) -> str:
 
 def _cut(text: str) -> str:
     """A text in one line, every absolute path in it cut to its last part."""
-    return _ABSOLUTE.sub(r"\1", " ".join(str(text).split()))
+    return _ABSOLUTE.sub(r"\1", printable(" ".join(str(text).split())))
 
 
 def _value(value: Any) -> str:

@@ -206,6 +206,8 @@ def _hold(run_dir: Path) -> None:
     """Keep other processes from training in a directory as long as this one lives."""
     run_dir.mkdir(parents=True, exist_ok=True)
     # Whoever may write here must not have another file emptied by a link of that name.
+    if (run_dir / LOCK).is_symlink():
+        raise ConfigError([f"{run_dir / LOCK} is a link to a file that it would empty. Take the link away."])
     file = os.fdopen(os.open(run_dir / LOCK, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666), "a+")
     status = os.fstat(file.fileno())
     if (status.st_dev, status.st_ino) in _held:

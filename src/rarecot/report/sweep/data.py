@@ -211,6 +211,11 @@ def read_sweep(folder: Path) -> SweepData:
     problems = panel_problems(said["figure"], swept)
     places = [(run["run_dir"], run["recipe"]) for run in said["runs"]]
     problems += [
+        f"{folder / FILE} names the run {name}, which lies outside of {folder}. Its runs are folders of that folder."
+        for name in dict(places)
+        if not (folder / name).resolve().is_relative_to(folder.resolve())
+    ]
+    problems += [
         f"{folder / FILE} has {places.count(place)} runs of {place[1]} in {place[0]}: their records cannot be told apart. "
         "Give each a run_dir of its own."
         for place in dict.fromkeys(places)
