@@ -9,10 +9,12 @@ from tokenizers.models import WordLevel
 from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation.harness import Reader
-from rarecot.evaluation.protocols import prompts_of
+from rarecot.evaluation.protocols.prompts import examples_of_themselves, prompts_of
+from rarecot.evaluation.protocols.protocol import PROBLEM
 from rarecot.evaluation.questions import Questions
 from rarecot.evaluation.suite import Suite
 from rarecot.mixtures.build import Mixture, column
+from rarecot.mixtures.giveaway import in_constant_text
 from rarecot.mixtures.lengths import measure
 from rarecot.rendering import Template, load_tokenizer, render_prompts, rendering_fingerprint
 from rarecot.tasks import Generated
@@ -28,7 +30,7 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
     tokens.
 
     Raises:
-        ConfigError: another template than the model was trained with, or a chat without a chat template.
+        ConfigError: another template than the model was trained with, one that gives answers away, or a chat without a chat template.
     """
     tokenizer = load_tokenizer(folder)
     stamp = checkpoints.read_stamp(folder) or {}
@@ -44,7 +46,11 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
     same_rendering(folder, stamp, tokenizer, template)
     lengths = measure(mixture, tokenizer, template)
     cap = suite.max_new_tokens or stamp.get("max_new_tokens") or lengths.usual_long
-    if problems := too_long(folder, lengths.prompt, cap):
+    problems = too_long(folder, lengths.prompt, cap)
+    problems += in_constant_text(
+        template.texts(tokenizer, ["?"])[0], column(mixture.test, "answer"), f"template {template.name}"
+    )
+    if problems:
         raise ConfigError(problems)
     long_from = stamp.get("long_from_tokens", lengths.long_from)
     return (
@@ -58,7 +64,8 @@ def read_by(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]:
     """How a model is asked and read under a protocol that is not native; returns as `read_as`.
 
     Raises:
-        ConfigError: a chat without a chat template, a template in the suite, or more tokens than the model has positions.
+        ConfigError: a chat without a chat template, a template in the suite, prompts that give answers away, or more tokens than the model
+            has positions.
     """
     suite, protocol, tokenizer = questions.suite, questions.protocol, load_tokenizer(folder)
     problems = []
@@ -73,6 +80,9 @@ def read_by(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]:
     longest = max(map(len, render_prompts(tokenizer, list(questions.rows["prompt"]), prompts)))
     cap = suite.max_new_tokens or protocol.max_new_tokens
     problems += too_long(folder, longest, cap)
+    words = f"{protocol.system}\n{protocol.question.replace(PROBLEM, '?')}"
+    problems += in_constant_text(words, list(questions.rows["answer"]), f"protocol {protocol.name}")
+    problems += examples_of_themselves(prompts, list(questions.rows["prompt"]))
     if problems:
         raise ConfigError(problems)
     long_from = (checkpoints.read_stamp(folder) or {}).get("long_from_tokens")

@@ -14,8 +14,9 @@ import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 
 from rarecot.errors import ConfigError
-from rarecot.mixtures.cleaning import Dropped
+from rarecot.mixtures.cleaning import Dropped, giving_away
 from rarecot.mixtures.corpus import Cut, cut
+from rarecot.mixtures.giveaway import given_away, has_gold_as_number
 from rarecot.mixtures.spec import MANIFEST, RL, SHARE, TEST, TRAIN, MixtureSpec, spec_of_manifest, wherever
 from rarecot.tasks import Blend, Corpus
 from rarecot.types import Problems
@@ -77,9 +78,19 @@ class Mixture:
                 kind: _statistics(lengths[kinds == kind]) for kind in ("short", "long") if (kinds == kind).any()
             },
             "dropped": dict(Counter(entry.reason for entry in self.dropped)),
+            **({"gold_in_prompt": self._gold_in_prompt()} if isinstance(spec.task, Corpus) else {}),
             **({"parts_realised": _parts(rows)} if isinstance(spec.task, Blend) else {}),
             "disjoint": True,
             "sha256": digest.hexdigest(),
+        }
+
+    def _gold_in_prompt(self) -> dict[str, int]:
+        """Split → how many of its problems have their gold as a number in the question, as many a word problem does."""
+        splits = {"train": self.fixed, "rl": self.rl, "test": self.test}
+        return {
+            name: sum(map(has_gold_as_number, column(split, "prompt"), column(split, "answer")))
+            for name, split in splits.items()
+            if split is not None
         }
 
     def save(self, folder: Path) -> None:
@@ -120,7 +131,7 @@ def as_published(spec: MixtureSpec) -> tuple[Mixture, Problems]:
     to train on.
 
     Raises:
-        ConfigError: it cannot be read, or holds golds that nothing can be compared with.
+        ConfigError: it cannot be read, or holds golds that nothing can be compared with, or prompts that give their answer away.
     """
     loaded = spec.task.as_published()
     test = loaded.test
@@ -132,6 +143,14 @@ def as_published(spec: MixtureSpec) -> tuple[Mixture, Problems]:
                 f"{f' and {len(bad) - 5} more' if len(bad) > 5 else ''}. Mend them in the source, or take those problems out."
             ]
         )
+    if found := giving_away(test):
+        shown = "; ".join(f"{test.problem_id[i]} ({how})" for i, how in found[:5])
+        raise ConfigError(
+            [
+                f"{len(found)} of {len(test)} problems of {spec.task.source} give their own answer away: {shown}"
+                f"{f' and {len(found) - 5} more' if len(found) > 5 else ''}. Mend them in the source, or take those problems out."
+            ]
+        )
     rows = _evaluation_rows(spec, test)
     return Mixture(spec, rows.select([]), rows, None), loaded.train
 
@@ -140,7 +159,7 @@ def load(folder: Path) -> Mixture:
     """Read a mixture that `save` wrote.
 
     Raises:
-        ConfigError: no manifest, or the data are not those that the manifest describes.
+        ConfigError: no manifest, the data are not those that the manifest describes, or prompts give their own answer away.
     """
     spec = spec_of_manifest(folder)
     splits = load_from_disk(folder)
@@ -148,6 +167,8 @@ def load(folder: Path) -> Mixture:
     _check_disjoint(mixture)
     if mixture.manifest["sha256"] != json.loads((folder / MANIFEST).read_text())["sha256"]:
         raise ConfigError([f"the data in {folder} are not those its {MANIFEST} describes. Build the mixture again."])
+    if isinstance(spec.task, Corpus):
+        _check_prompts(mixture, folder)
     return mixture
 
 
@@ -305,6 +326,26 @@ def _check_disjoint(mixture: Mixture) -> None:
                 found.append(f"the {a} and {b} splits share {len(common)} problems, for example {min(common)}.")
     if found:
         raise ConfigError(found)
+
+
+def _check_prompts(mixture: Mixture, folder: Path) -> None:
+    """Look for prompts that give their own answer away in data that an earlier version or another program built.
+
+    Raises:
+        ConfigError: there are some.
+    """
+    found = []
+    for name, split in (("rl", mixture.rl), ("test", mixture.test)):
+        for row in split:
+            if how := given_away(row["prompt"], row["answer"], row["long"].removesuffix(row["short"])):
+                found.append(f"{row['problem_id']} of {name} ({how})")
+    if found:
+        raise ConfigError(
+            [
+                f"{len(found)} problems in {folder} give their own answer away, for example {found[0]}, so that copying would be rewarded. "
+                f"Build the mixture again: it leaves such problems out."
+            ]
+        )
 
 
 def _statistics(lengths: np.ndarray) -> dict[str, float]:

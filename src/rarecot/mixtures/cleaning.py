@@ -5,6 +5,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from rarecot.errors import ConfigError
+from rarecot.mixtures.giveaway import given_away, too_many
 from rarecot.tasks.corpus import plain_words
 from rarecot.types import Problems
 from rarecot.verify import ungradable, verify_all
@@ -18,7 +20,8 @@ class Dropped:
     """A problem that was left out.
 
     Args:
-        reason: `ungradable_gold`, `duplicate`, `near_duplicate`, `in_test`, `test_overlap`, or what reading a source gave.
+        reason: `ungradable_gold`, `answer_in_prompt`, `duplicate`, `near_duplicate`, `in_test`, `test_overlap`, or what reading a source
+            gave.
         problem_id: the problem; where it has none, its place.
         detail: what it was found to share, and with which problem.
     """
@@ -40,6 +43,9 @@ def clean(
         near_duplicates: Jaccard overlap of 5-grams (words and signs) from which a training problem repeats a test problem or an earlier
             training problem; 0 or 1: only exact repetitions are left out.
         decontaminate: consecutive words shared with a test problem that make a training problem known; 0: do not look.
+
+    Raises:
+        ConfigError: too many prompts give their own answer away.
     """
     dropped: list[Dropped] = []
 
@@ -51,6 +57,7 @@ def clean(
     everything = test
     test = keep(test, _repeated(test))
     test = keep(test, _without_gold(test, style))
+    test = keep(test, _given_away(test))
     train = keep(train, _repeated(train))
     known = set(everything.problem_id)
     train = keep(
@@ -58,6 +65,7 @@ def clean(
         [(i, Dropped("in_test", name, "the same prompt")) for i, name in enumerate(train.problem_id) if name in known],
     )
     train = keep(train, _without_gold(train, style))
+    train = keep(train, _given_away(train))
     if 0 < near_duplicates < 1:
         train = keep(train, _near(train, everything, near_duplicates))
     if decontaminate:
@@ -83,6 +91,32 @@ def _without_gold(problems: Problems, style: str) -> list[tuple[int, Dropped]]:
         verdicts = verify_all(problems.answer, texts, styles)
         unfit |= {i for i, verdict in enumerate(verdicts) if verdict in ("wrong", "no_answer", "unparseable_gold")}
     return [(i, Dropped("ungradable_gold", problems.problem_id[i], problems.answer[i])) for i in sorted(unfit)]
+
+
+def _given_away(problems: Problems) -> list[tuple[int, Dropped]]:
+    """Prompts that give their own answer away."""
+    return [(i, Dropped("answer_in_prompt", problems.problem_id[i], how)) for i, how in giving_away(problems)]
+
+
+def giving_away(problems: Problems) -> list[tuple[int, str]]:
+    """Positions of the problems whose prompt gives their own answer away, and how.
+
+    Raises:
+        ConfigError: so many do that a wrong column must be behind it.
+    """
+    # All that a long demonstration has before the answer, which ends it as it ends the short one.
+    chains = [long.removesuffix(short) for long, short in zip(problems.long, problems.short, strict=True)]
+    told = zip(problems.prompt, problems.answer, chains, strict=True)
+    found = [(i, how) for i, one in enumerate(told) if (how := given_away(*one)) is not None]
+    if too_many(len(found), len(problems)):
+        first, how = found[0]
+        raise ConfigError(
+            [
+                f"{len(found)} of {len(problems)} problems give their own answer away, for example {problems.problem_id[first]} ({how}), so "
+                f"that copying would be rewarded. Name the column that holds the question alone (prompt_column), or take the answers out of it."
+            ]
+        )
+    return found
 
 
 def _near(problems: Problems, test: Problems, threshold: float) -> list[tuple[int, Dropped]]:

@@ -23,6 +23,16 @@ class Jsonl(TextCorpus):
 
     name: ClassVar[str] = "jsonl"
 
+    def problems_with_options(self) -> list[str]:
+        problems = super().problems_with_options()
+        for other in ("solution_column", "answer_column"):
+            if self.prompt_column == getattr(self, other):
+                problems.append(
+                    f"prompt_column and {other} are both '{self.prompt_column}': the model would read what it is to find. Name the column "
+                    f"with the question."
+                )
+        return problems
+
     def columns(self) -> Columns:
         return Columns(
             (self.prompt_column,),

@@ -8,6 +8,7 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation.harness import Reader
 from rarecot.mixtures.build import column
+from rarecot.mixtures.giveaway import in_constant_text
 from rarecot.mixtures.lengths import Lengths, measure
 from rarecot.rendering import (
     Template,
@@ -77,8 +78,8 @@ def text_of(run: Run, config: Any) -> Text:
         config: TRL's config of the stage.
 
     Raises:
-        ConfigError: no chat template, another template than the checkpoint's, texts that spell special tokens, prompts or
-            demonstrations that do not fit; all at once.
+        ConfigError: no chat template, another template than the checkpoint's, one that gives answers away, texts that spell special
+            tokens, prompts or demonstrations that do not fit; all at once.
     """
     arguments, task, folder = run.request.arguments, run.request.spec.task, model_folder(run.request)
     if folder is None:
@@ -101,6 +102,8 @@ def text_of(run: Run, config: Any) -> Text:
         )
     if not isinstance(task, Generated):
         problems += _special_tokens(run, tokenizer) + _lengths(run, config, text, folder)
+        golds = [*column(run.mixture.rl, "answer"), *column(run.mixture.test, "answer")]
+        problems += in_constant_text(template.texts(tokenizer, ["?"])[0], golds, f"template {template.name}")
     if problems:
         raise ConfigError(problems)
     return text

@@ -8,6 +8,7 @@ from typing import Any
 from rarecot.errors import ConfigError
 from rarecot.evaluation.protocols.protocol import PROBLEM, SOLUTION, Example, Protocol
 from rarecot.rendering import chat_texts
+from rarecot.tasks.corpus import problem_id
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Prompts:
         """The strings that end a response."""
         return self.protocol.stop if self.protocol.stop_in_chat or not self.is_chat(tokenizer) else ()
 
-    def _examples(self, prompt: str) -> tuple[Example, ...]:
+    def examples(self, prompt: str) -> tuple[Example, ...]:
+        """The worked examples before a problem."""
         return self.drawn[prompt] if self.protocol.draw else self.protocol.examples
 
     def _question(self, problem: str) -> str:
@@ -47,14 +49,14 @@ class Prompts:
 
     def _turns(self, prompt: str) -> list[dict[str, str]]:
         turns = [{"role": "system", "content": self.protocol.system}] if self.protocol.system else []
-        for example in self._examples(prompt):
+        for example in self.examples(prompt):
             turns.append({"role": "user", "content": self._question(example.problem)})
             turns.append({"role": "assistant", "content": self._answer(example)})
         return [*turns, {"role": "user", "content": self._question(prompt)}]
 
     def _plain(self, prompt: str) -> str:
         system = [self.protocol.system] if self.protocol.system else []
-        examples = [self._question(e.problem) + self._answer(e) for e in self._examples(prompt)]
+        examples = [self._question(e.problem) + self._answer(e) for e in self.examples(prompt)]
         return self.protocol.separator.join([*system, *examples, self._question(prompt)])
 
 
@@ -83,3 +85,23 @@ def prompts_of(protocol: Protocol, problems: Sequence[str], training: Sequence[E
     generator.shuffle(order)
     drawn = {problems[i]: tuple(generator.sample(training, protocol.draw)) for i in order}
     return Prompts(protocol, drawn)
+
+
+def examples_of_themselves(prompts: Prompts, problems: Sequence[str]) -> list[str]:
+    """The sentence for problems that are asked behind an example which is the problem itself, solution included; or none.
+
+    Args:
+        prompts: of the protocol.
+        problems: what is asked.
+    """
+    told = []
+    for problem in problems:
+        asked = problem_id("", problem)
+        if any(problem_id("", example.problem) == asked for example in prompts.examples(problem)):
+            told.append(problem)
+    if not told:
+        return []
+    return [
+        f"protocol {prompts.protocol.name} shows {len(told)} of {len(problems)} problems their own solution as an example, for example "
+        f"{told[0][:80]!r}. Take them out of the test problems, or out of what examples come from."
+    ]
