@@ -63,6 +63,14 @@ def chat_texts(tokenizer: Any, chats: Sequence[Sequence[dict[str, str]]]) -> lis
     return rendered
 
 
+def around(tokenizer: Any, template: Template) -> str:
+    """What a model reads around every problem, the problem a question mark and each special token the end of a line."""
+    (text,) = template.texts(tokenizer, ["?"])
+    for token in tokenizer.convert_ids_to_tokens(sorted(special_ids(tokenizer))):
+        text = text.replace(token, "\n")
+    return text
+
+
 def render_prompts(tokenizer: Any, prompts: Sequence[str], template: Template = BARE) -> list[list[int]]:
     """Prompt ids, without padding. `tokenizer` is a transformers tokenizer."""
     return tokenizer(template.texts(tokenizer, prompts), padding=False, truncation=False)["input_ids"]

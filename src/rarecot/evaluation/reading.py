@@ -16,7 +16,7 @@ from rarecot.evaluation.suite import Suite
 from rarecot.mixtures.build import Mixture, column
 from rarecot.mixtures.giveaway import in_constant_text
 from rarecot.mixtures.lengths import measure
-from rarecot.rendering import Template, load_tokenizer, render_prompts, rendering_fingerprint
+from rarecot.rendering import Template, around, load_tokenizer, render_prompts, rendering_fingerprint
 from rarecot.tasks import Generated
 
 
@@ -48,7 +48,7 @@ def read_as(folder: Path, mixture: Mixture, suite: Suite) -> tuple[Suite, Reader
     cap = suite.max_new_tokens or stamp.get("max_new_tokens") or lengths.usual_long
     problems = too_long(folder, lengths.prompt, cap)
     problems += in_constant_text(
-        template.texts(tokenizer, ["?"])[0], column(mixture.test, "answer"), f"template {template.name}"
+        around(tokenizer, template), column(mixture.test, "answer"), f"template {template.name}"
     )
     if problems:
         raise ConfigError(problems)

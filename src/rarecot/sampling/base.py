@@ -66,10 +66,13 @@ def completion_from_ids(
     top: list[dict[int, float]] | None = None,
     stop: Sequence[str] = (),
 ) -> Completion:
-    """What was written, from its ids: up to and with the end-of-sequence token, up to a stop string, or cut off.
+    """What was written, from its ids: up to and with the first end-of-sequence token, up to a stop string, or cut off.
 
     Special tokens in the middle stay visible in the text, so that a malformed response cannot look well formed.
     """
+    over = next((i + 1 for i, token in enumerate(ids) if token in eos_token_ids), len(ids))
+    if over < len(ids):  # what stands behind the end was not said
+        ids, logprobs, top = ids[:over], logprobs and logprobs[:over], top and top[:over]
     if (at := stop_string(tokenizer, ids, stop)) is not None:
         end, text, which = at
         shorter = (None if scores is None else scores[:end] for scores in (logprobs, top))

@@ -12,6 +12,7 @@ from rarecot.mixtures.giveaway import in_constant_text
 from rarecot.mixtures.lengths import Lengths, measure
 from rarecot.rendering import (
     Template,
+    around,
     as_transformers_tokenizer,
     fingerprint_of,
     holding_special_tokens,
@@ -103,7 +104,7 @@ def text_of(run: Run, config: Any) -> Text:
     if not isinstance(task, Generated):
         problems += _special_tokens(run, tokenizer) + _lengths(run, config, text, folder)
         golds = [*column(run.mixture.rl, "answer"), *column(run.mixture.test, "answer")]
-        problems += in_constant_text(template.texts(tokenizer, ["?"])[0], golds, f"template {template.name}")
+        problems += in_constant_text(around(tokenizer, template), golds, f"template {template.name}")
     if problems:
         raise ConfigError(problems)
     return text
