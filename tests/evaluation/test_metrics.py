@@ -115,3 +115,41 @@ def test_the_interval_of_clusters_holds_what_it_promises():
             low, high = proportion_interval(values.ravel().tolist(), np.repeat(np.arange(10), 16).tolist())
             held += low <= truth <= high
         assert held >= 0.88 * 300  # it was 0.48 to 0.61 with the variance of these few problems taken for granted
+
+
+def test_every_length_and_rate_is_of_those_it_names():
+    """Ten right short answers of 1 … 10 tokens, and long ones of 20, 30 and 40, of which one was cut off: each number by hand."""
+    short = [response(f"s{i}", i, "short", "correct") for i in range(1, 11)]
+    long = [response("a", 20, "long"), response("b", 30, "long", "wrong"), response("c", 40, "long", "truncated")]
+    made = summarise([*short, *long], long_from=10)
+    assert (made["length_short_mean"], made["length_long_mean"]) == (5.5, 30)
+    assert made["length_p95"] == pytest.approx(34)  # of 13, place 11.4 from 0: between 30 and 40
+    assert made["long_share_by_length"] == pytest.approx(4 / 13), "the one of exactly 10 counts"
+    assert (made["truncated_long_share"], made["truncated_short_share"]) == (pytest.approx(1 / 3), 0)
+    assert made["tokens_generated"] == 55 + 10 + 20 + 30 + 2 + 40  # each end is a token
+    assert made["correct_per_1000_tokens"] == pytest.approx(1000 * 11 / 157)
+    cut = summarise([response("a", 4, "short", "truncated"), response("b", 4, "long", "wrong")])
+    assert (cut["truncated_short_share"], cut["truncated_long_share"]) == (1, 0)
+
+
+def test_what_was_cut_off_counts_as_such_however_it_was_judged():
+    """Published protocols judge what there is at the cap."""
+    at_the_cap = Response("a", Completion([3] * 9, "0", "length"), "long", "correct")
+    made = summarise([at_the_cap, response("b")])
+    assert (made["accuracy"], made["truncated_share"]) == (1, 0.5)
+
+
+def test_the_lenient_reading_is_a_number_of_its_own_where_all_were_read_so():
+    def read(strict, lenient):
+        return Response(strict, Completion([3, 2], "", "stop"), "short", strict, lenient=lenient)
+
+    both = [
+        read("no_answer", "correct"),
+        read("wrong", "wrong"),
+        read("correct", "correct"),
+        read("truncated", "correct"),
+    ]
+    made = summarise(both)
+    assert (made["accuracy"], made["accuracy_lenient"]) == (0.25, 0.75)
+    assert made["accuracy_lenient_ci"] == pytest.approx(list(wilson(3, 4)))
+    assert "accuracy_lenient" not in summarise([*both, read("wrong", None)])

@@ -51,3 +51,17 @@ def test_every_field_is_documented(tmp_path):
 
 def test_no_file_no_records(tmp_path):
     assert records.read(tmp_path) == []
+
+
+@pytest.mark.parametrize("key", records.IDENTITY)
+def test_evaluations_that_differ_in_anything_are_two(tmp_path, key):
+    other = {**RECORD, key: "other"}
+    for record in (RECORD, other):
+        records.append(tmp_path, record)
+    assert records.read(tmp_path) == [RECORD, other]
+    assert len({records.identity(record) for record in (RECORD, other)}) == 2
+
+
+def test_what_makes_an_evaluation_itself_is_known():
+    how = {"split", "decoding", "temperature", "n", "samples", "max_new_tokens", "sampling_seed", "protocol"}
+    assert {*how, "stage", "step", "seed", "suite", "asked_sha256", "model_sha256"} == set(records.IDENTITY)

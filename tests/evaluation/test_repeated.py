@@ -82,3 +82,8 @@ def test_summary_of_several_responses():
             low, high = made[f"{metric}_ci"][k]
             assert low <= value <= high
             assert high > low
+
+
+def test_what_was_cut_off_does_not_vote():
+    rows = [response("a", "8", "truncated"), response("a", "8", "truncated"), response("a", "7", "correct")]
+    assert summarise_repeated(rows, 3, (3,))["maj_at"]["3"] == 1.0

@@ -105,3 +105,12 @@ def test_stars_audit_does_not_depend_on_the_unit_of_reward():
 def test_one_mode_alone_cannot_be_selected():
     assert audit.policy_gradient(batch(long=np.ones(64, dtype=bool)), 4, "group", "dr_grpo", (1, 0.5)) == {}
     assert audit.star(batch(long=np.zeros(64, dtype=bool)), 1.0, (1, 0.5)) == {}
+
+
+def test_stars_log_ratio_by_hand():
+    """Four long responses of which three are kept, eight short ones of which two are; half a response is added to each count."""
+    long = np.array([True] * 4 + [False] * 8)
+    kept = np.array([1, 1, 1, 0] + [1, 1] + [0] * 6, dtype=float)
+    ended = {"finished": np.ones(12, dtype=bool), "tokens": np.ones(12), "penalties": np.zeros(12)}
+    parts = audit.star(Batch(long=long, correctness=kept, importance=np.ones(12), **ended), 1.0, (0.9, 0.5))
+    assert total(parts) == pytest.approx(np.log((3.5 / 5) / (2.5 / 9)))

@@ -100,3 +100,22 @@ def test_a_noisy_verifier_does_not_reward_what_did_not_end():
     (bound,) = bind([noisy(REWARDS["answer"], 1.0, 0.0, seed=0)], [EOS], [PAD, BOS, EOS])
     call = {"answer": ["0", "0"], "problem_id": ["a", "b"], "completions": ["1", "1"]}
     assert bound(completion_ids=[[4, EOS], [4]], **call) == [1.0, 0.0]
+
+
+def test_an_error_belongs_to_one_response_and_not_to_all_that_answer_a_problem():
+    from rarecot.rewards import noisy
+
+    n = 2000
+    erring = noisy(REWARDS["answer"], false_positive_rate=0.5, false_negative_rate=0.0, seed=0)
+    values = erring(completions=["1", "01"] * n, answer=["0"] * 2 * n, problem_id=[f"p{i // 2}" for i in range(2 * n)])
+    alike = sum(values[2 * i] == values[2 * i + 1] for i in range(n)) / n
+    assert abs(alike - 0.5) < 0.04
+
+
+def test_a_verifier_errs_about_correctness_alone():
+    from rarecot.rewards import named
+
+    right, penalty = named(["answer", "length_penalty"], false_positive_rate=1.0, false_negative_rate=1.0)
+    columns = {"completions": ["0", "1"], "completion_ids": [[3, EOS]] * 2, "answer": ["0", "0"]}
+    columns |= {"problem_id": ["a", "b"], "eos_token_ids": [EOS]}
+    assert (right(**columns), penalty(**columns)) == ([0.0, 1.0], [-1.0, -1.0])

@@ -36,13 +36,14 @@ def test_logprobs_are_the_models(tiny_model, tokenizer, prompt_ids, temperature)
         assert completion.logprobs == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-def test_sampling_follows_the_models_distribution(tiny_model, tokenizer, prompt_ids):
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_sampling_follows_the_models_distribution(tiny_model, tokenizer, prompt_ids, temperature):
     n = 4000
-    params = SamplingParams(max_new_tokens=1, temperature=1.0, n=n, seed=0)
+    params = SamplingParams(max_new_tokens=1, temperature=temperature, n=n, seed=0)
     (completions,) = HfSampler(tiny_model, tokenizer, batch_size=n).sample(prompt_ids[:1], params)
     counts = torch.bincount(torch.tensor([c.token_ids[0] for c in completions]), minlength=len(tokenizer)) / n
     with torch.no_grad():
-        probabilities = tiny_model(torch.tensor(prompt_ids[:1])).logits[0, -1].softmax(-1)
+        probabilities = (tiny_model(torch.tensor(prompt_ids[:1])).logits[0, -1] / temperature).softmax(-1)
     assert (counts - probabilities).abs().max() < 0.03  # 4 000 draws: standard deviation at most 0.008
 
 

@@ -152,3 +152,9 @@ def test_scores_are_shared_out_in_equal_batches():
     assert of_rank(batches, 3, 1, 0) == batches
     assert [of_rank(batches, 3, 2, rank) for rank in (0, 1)] == [[[0, 1, 2], [6, 6, 6]], [[3, 4, 5], [6, 6, 6]]]
     assert of_rank([], 3, 2, 1) == []
+
+
+def test_rollouts_that_are_used_twice_are_counted_once():
+    args = SimpleNamespace(**vars(trainer_args(2)), num_iterations=2, steps_per_generation=1)
+    counted = progress(args, SimpleNamespace(global_step=6, num_input_tokens_seen=0))
+    assert (counted["sequences_seen"], counted["round"]) == (6 * 8 // 2, 3)

@@ -35,6 +35,7 @@ def batch(lengths, left=(), width=None):
         ([7, 3], (), None),
         ([10, 10, 10], (), None),  # nothing to gain
         ([4, 9], (2, 0), None),
+        ([20, 5, 9, 30], (), None),  # whose order is not its own inverse
     ],
 )
 def test_outputs_and_gradients_equal_the_padded_batch(tiny_model, lengths, left, width):

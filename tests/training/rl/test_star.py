@@ -106,6 +106,19 @@ def test_what_was_kept_becomes_more_likely(asked, learned):
     assert likelihood(checkpoints.newest(run.stage_dir)) > likelihood(learned) + 0.2
 
 
+def test_what_is_kept_is_learned_token_for_token_and_its_prompt_is_not(tokenizer):
+    from datasets import Dataset
+
+    from rarecot.mixtures.lengths import Lengths
+    from rarecot.rendering import Template
+    from rarecot.training.rl.star import _rendered
+    from rarecot.training.text import Text
+
+    text = Text(tokenizer, Template(), Lengths(4, 4, 4, 2), 8)
+    kept = Dataset.from_dict({"problem_id": ["a"], "prompt": ["01="], "ids": [[4, 3, 2]]})
+    assert _rendered(kept, text)[:] == {"input_ids": [[1, 3, 4, 5, 4, 3, 2]], "labels": [[-100] * 4 + [4, 3, 2]]}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "when",

@@ -1,0 +1,71 @@
+"""What is recorded of a batch of rollouts, and the trainer's scores, by hand."""
+
+import pytest
+import torch
+import yaml
+
+from rarecot.evaluation import records
+from rarecot.training.request import parse
+
+MIXTURE = {"task": "parity", "d": 7, "p_cot": 0.5, "n": 16, "n_rl": 80, "n_test": 16}
+EOS, ZERO, ONE = 2, 3, 4
+
+
+@pytest.fixture
+def opened(tmp_path, learned):
+    """An open GRPO run, its text, TRL's config and model options."""
+    from rarecot.training.run import open_run
+    from rarecot.training.text import text_of
+    from rarecot.training.trl_config import trl_config
+
+    (tmp_path / "mixture.yaml").write_text(yaml.safe_dump(MIXTURE))
+    values = {"mixture": str(tmp_path / "mixture.yaml"), "run_dir": str(tmp_path / "run"), "eval_n": 16}
+    values |= {"model_name_or_path": str(learned), "max_completion_length": 8, "num_generations": 3, "max_steps": 1}
+    values |= {"per_device_train_batch_size": 9, "disable_tqdm": True}
+    (tmp_path / "grpo.yaml").write_text(yaml.safe_dump(values))
+    request = parse("grpo", "", ["--config", str(tmp_path / "grpo.yaml")])
+    config, options = trl_config(request)
+    run = open_run(request, config.to_dict())
+    return run, text_of(run, config), config, options
+
+
+def test_the_record_of_a_batch(opened):
+    """Three problems, three responses each: one group all right, one all wrong (both dead), one mixed."""
+    from rarecot.training.rl.rollouts import RolloutRecorder, rewards_of
+
+    run, text, _, _ = opened
+    progress = {"step": 0, "round": 0, "sequences_seen": 0, "tokens_seen": 5}
+    recorder = RolloutRecorder(run, text.reader, [EOS], {}, 3, lambda _: progress)
+    written = [[ZERO, EOS]] * 3 + [[ONE, EOS]] * 2 + [[ZERO]] + [[ONE, ZERO, EOS], [ONE, EOS], [ONE, ZERO, EOS]]
+    names = [f"p{i // 3}" for i in range(9)]
+    (reward,) = rewards_of(run.request, text.tokenizer, [EOS], recorder)
+    texts = [text.tokenizer.decode(ids, skip_special_tokens=True) for ids in written]
+    paid = reward(texts, written, answer=["0"] * 9, style=["bits"] * 9, problem_id=names)
+    assert paid == [1, 1, 1, 0, 0, 0, 1, 0, 1], "the sixth says 0 but did not end"
+    recorder.write()
+    (made,) = records.read(run.dir)
+    assert made["dead_group_share"] == pytest.approx(2 / 3)
+    assert made["reward_mean"] == made["accuracy"] == pytest.approx(5 / 9)
+    assert (made["reward_long_mean"], made["reward_short_mean"]) == (1, pytest.approx(3 / 7))
+    assert (made["long_share"], made["truncated_share"]) == (pytest.approx(2 / 9), pytest.approx(1 / 9))
+    assert "tokens_seen" not in made
+
+
+@pytest.mark.slow
+def test_scores_are_of_the_responses_own_tokens(opened):
+    """Prompts and responses of unequal lengths in one batch: the log-probability that the model gives each by itself."""
+    from rarecot.training.rl import grpo
+
+    run, text, config, options = opened
+    model, adapter = grpo.make_model(run.request, options)
+    trainer = grpo.make_trainer(run, config, model, adapter, text, {})
+    prompts = text.prompt_ids(["0101010=", "01=", "1111111=", "010="])
+    responses = [[ZERO, EOS], [ONE, ONE, ZERO, ZERO, ONE, ONE, EOS], [ONE], [ZERO, ONE, EOS]]
+    expected = []
+    for prompt, ids in zip(prompts, responses, strict=True):
+        with torch.no_grad():
+            scores = model(torch.tensor([prompt + ids])).logits[0, len(prompt) - 1 : -1] / run.request.value(
+                "temperature"
+            )
+        expected.append(scores.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None]).sum().item())
+    assert trainer.score(prompts, responses) == pytest.approx(expected, abs=1e-4)
