@@ -117,8 +117,11 @@ PAID = {
 }
 
 
+SLOW = pytest.mark.slow
+
+
 @pytest.mark.parametrize("name", ATTACKS)
-@pytest.mark.parametrize("protocol", PROTOCOLS)
+@pytest.mark.parametrize("protocol", ["native", *(pytest.param(name, marks=SLOW) for name in PROTOCOLS[1:])])
 def test_word_problems_score_what_they_deserve(text_tokenizer, protocol, name):
     attack, expected = ATTACKS[name]
     record, paid = measured(text_tokenizer, protocol, "gsm8k", attack)
@@ -132,6 +135,7 @@ def test_word_problems_score_what_they_deserve(text_tokenizer, protocol, name):
         assert paid["chain"] == (1 if name == "right" else 1 / 16 if name == "always the same" else 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "attack", "expected"),
     [
@@ -194,7 +198,7 @@ def speaking(tokenizer, after):
     ],
     ids=["always 0", "always 1", "silent", "rambling", "two bits", "pad", "bos", "echo"],
 )
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("temperature", [0.0, pytest.param(1.0, marks=SLOW)])
 def test_a_model_that_does_not_look_at_its_bits(
     tokenizer, after, accuracy, long, truncated, no_answer, length, temperature
 ):
@@ -420,6 +424,7 @@ def test_what_the_system_says_does_not_tell_the_answer(text_model, tmp_path):
         evaluated(text_model, asked([4, 4, 5], protocol=str(path)))
 
 
+@pytest.mark.slow
 def test_a_stage_whose_template_tells_the_answer_is_refused(text_model, tmp_path):
     import yaml
 
@@ -437,3 +442,18 @@ def test_a_stage_whose_template_tells_the_answer_is_refused(text_model, tmp_path
     config, _ = trl_config(request)
     with pytest.raises(ConfigError, match=r"template chat marks the answer of \d+ of the 13 problems"):
         text_of(open_run(request, config.to_dict()), config)
+
+
+def test_a_prompt_of_nothing_but_marks_is_looked_through_at_once():
+    """Without a limit on what is looked at, and without a time that grows as its square."""
+    import time
+
+    from rarecot.mixtures.giveaway import given_away
+
+    started = time.perf_counter()
+    for piece in ("#### 1 ", "#### 1\n", r"\boxed{1} ", r"\boxed{", r"\boxed ", "answer: 1 ", "answer " * 3, "1,"):
+        text = piece * 10_000
+        assert given_away(text, "72") is None
+        assert given_away(f"\\boxed{{72}} {text}", "72")
+        assert given_away(f"#### 72\n{text}", "72")
+    assert time.perf_counter() - started < 15  # about 1 s

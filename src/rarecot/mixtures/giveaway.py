@@ -7,13 +7,16 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 
-from rarecot.parsing import BOX, HASHES, last_box, last_hashes, parse
+from rarecot.parsing import HASHES, closing_brace, parse
 from rarecot.tasks.corpus import plain_words
 from rarecot.verify.compare import at_once
 
 SOLUTION_WORDS = 12  # a worked solution of fewer words may be a phrase of its question
 SOME = 0.1  # share of the problems; where more give their answer away, it is not the problems that are at fault
 _ENDS_IN_STATEMENT = re.compile(r"\banswer(?: is)? ?[:=]? ?\S[^\n]{0,80}$", re.IGNORECASE)
+_BOXES = re.compile(r"\\(?:boxed|fbox)\s*")
+_TOKEN = re.compile(r"[0-9A-Za-z.,/+-]*[0-9A-Za-z]")
+LONGEST = 400  # characters of a marked answer
 _FIGURE = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 
 
@@ -25,9 +28,9 @@ def given_away(prompt: str, gold: str, solution: str = "") -> str | None:
         gold: the answer.
         solution: the worked solution; empty: none is known.
     """
-    if mark := next((mark for mark, answer in marked(prompt) if answer and at_once(gold, answer)), None):
+    if mark := next((mark for mark, answer in dict.fromkeys(marked(prompt)) if at_once(gold, answer)), None):
         return f"the prompt marks its own answer: {mark[:80]}"
-    last_line = prompt.rstrip().rpartition("\n")[2]
+    last_line = prompt.rstrip()[-LONGEST:].rpartition("\n")[2]
     if (end := _ENDS_IN_STATEMENT.search(last_line)) and at_once(gold, parse(end[0], "any").answer or ""):
         return f"the prompt ends in its own answer: {end[0][:80]}"
     words = plain_words(solution)
@@ -37,14 +40,21 @@ def given_away(prompt: str, gold: str, solution: str = "") -> str | None:
 
 
 def marked(text: str) -> Iterator[tuple[str, str]]:
-    r"""Every `#### …` and `\boxed{…}` of a text, from the last to the first: as it stands there, and what it says."""
-    if HASHES not in text and BOX not in text and "\\fbox" not in text:
-        return
-    for find in (last_hashes, last_box):
-        rest = text
-        while (found := find(rest)) is not None:
-            yield rest[found.start : found.end], found.answer
-            rest = rest[: found.start]
+    r"""Every `#### …` and `\boxed{…}` of a text that says something: as it stands there, and what it says. In one pass, however many."""
+    for part in text.split(HASHES)[1:]:
+        answer = part[:LONGEST].partition("\n")[0].strip()
+        if answer:
+            yield f"{HASHES} {answer}", answer
+    for box in _BOXES.finditer(text):
+        rest = text[box.end() : box.end() + LONGEST]
+        if rest.startswith("{"):
+            end = closing_brace(rest, 0)
+            answer = rest[1:end].strip() if end else ""
+        else:
+            token = _TOKEN.match(rest)
+            answer = token[0] if token else ""
+        if answer:
+            yield f"{box[0]}{{{answer}}}", answer
 
 
 def too_many(count: int, n: int) -> bool:
@@ -60,7 +70,7 @@ def in_constant_text(text: str, golds: Sequence[str], where: str) -> list[str]:
         golds: of the problems.
         where: the text's name, the start of the sentence.
     """
-    answers = [answer for _, answer in marked(text) if answer]
+    answers = [answer for _, answer in marked(text)]
     told = sum(any(at_once(gold, answer) for answer in answers) for gold in golds)
     if 2 * told <= len(golds):  # fewer may have it by chance: one of four letters
         return []
