@@ -452,8 +452,8 @@ def test_a_prompt_of_nothing_but_marks_is_looked_through_at_once():
 
     started = time.perf_counter()
     for piece in ("#### 1 ", "#### 1\n", r"\boxed{1} ", r"\boxed{", r"\boxed ", "answer: 1 ", "answer " * 3, "1,"):
-        text = piece * 10_000
+        text = piece * 2000
         assert given_away(text, "72") is None
         assert given_away(f"\\boxed{{72}} {text}", "72")
         assert given_away(f"#### 72\n{text}", "72")
-    assert time.perf_counter() - started < 15  # about 1 s
+    assert time.perf_counter() - started < 5  # about 0.3 s
