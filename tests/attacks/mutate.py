@@ -114,12 +114,16 @@ class Trial:
         pid, status = os.waitpid(self.pid, os.WNOHANG)
         if pid == 0 and time.perf_counter() - self.started < self.seconds:
             return None
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, signal.SIGKILL)  # what the tests left behind, too
+        self.kill()
         if pid == 0:
             os.waitpid(self.pid, 0)
         said = (self.tree / SAID).read_text(errors="replace") if (self.tree / SAID).is_file() else ""
         return (os.waitstatus_to_exitcode(status) if pid else None), said
+
+    def kill(self) -> None:
+        """End it, and what its tests started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
 
 
 def _child(tree: Path, tests: Sequence[str]) -> None:
@@ -177,24 +181,28 @@ def survivors(chosen: Sequence[Mutation], trees: Sequence[Path], seconds: float)
     """Try every mutation and print its line; returns the names of those that no test noticed."""
     waiting, free, survived = list(chosen), list(trees), []
     running: list[tuple[Mutation, str, Trial]] = []
-    while waiting or running:
-        while waiting and free:
-            mutation, tree = waiting.pop(0), free.pop()
-            before = (tree / mutation.file).read_text()
-            (tree / mutation.file).write_text(mutation.broken(tree))
-            running.append((mutation, before, Trial(tree, mutation.tests, seconds)))
-        time.sleep(0.05)
-        for entry in list(running):
-            mutation, before, trial = entry
-            if (end := trial.over()) is None:
-                continue
-            running.remove(entry)
-            (trial.tree / mutation.file).write_text(before)
-            free.append(trial.tree)
-            noticed, what = verdict(*end)
-            took = time.perf_counter() - trial.started
-            print(f"{'noticed' if noticed else 'SURVIVED':9} {took:5.1f} s  {mutation.name:34} {what}", flush=True)
-            survived += [] if noticed else [mutation.name]
+    try:
+        while waiting or running:
+            while waiting and free:
+                mutation, tree = waiting.pop(0), free.pop()
+                before = (tree / mutation.file).read_text()
+                (tree / mutation.file).write_text(mutation.broken(tree))
+                running.append((mutation, before, Trial(tree, mutation.tests, seconds)))
+            time.sleep(0.05)
+            for entry in list(running):
+                mutation, before, trial = entry
+                if (end := trial.over()) is None:
+                    continue
+                running.remove(entry)
+                (trial.tree / mutation.file).write_text(before)
+                free.append(trial.tree)
+                noticed, what = verdict(*end)
+                took = time.perf_counter() - trial.started
+                print(f"{'noticed' if noticed else 'SURVIVED':9} {took:5.1f} s  {mutation.name:34} {what}", flush=True)
+                survived += [] if noticed else [mutation.name]
+    finally:
+        for _, _, trial in running:
+            trial.kill()
     return survived
 
 

@@ -1,8 +1,9 @@
 import json
+from dataclasses import replace
 from itertools import islice, pairwise
 
 import pytest
-from datasets import load_from_disk
+from datasets import Dataset, load_from_disk
 
 from rarecot.errors import ConfigError
 from rarecot.mixtures.build import build, column, load
@@ -22,7 +23,7 @@ def block(mixture, index=0):
 
 @pytest.mark.parametrize("online", [False, True])
 @pytest.mark.parametrize(
-    ("p_cot", "n"), [(0, 100), (1, 100), (0.25, 100), (0.1, 10), (0.5, 101), (0.013, 1000), (1 / 3, 99)]
+    ("p_cot", "n"), [(0, 100), (1, 100), (0.25, 100), (0.1, 10), (0.5, 101), (0.013, 1000), (1 / 3, 99), (0.29, 100)]
 )
 def test_share_is_exact(p_cot, n, online):
     mixture = build(spec(p_cot=p_cot, n=n, online=online))
@@ -90,6 +91,17 @@ def test_resizing_training_leaves_the_other_splits_alone():
 def test_hash_notices_the_share_and_the_noise():
     hashes = {build(s).manifest["sha256"] for s in (spec(), spec(p_cot=0.26), spec(task=Parity(12, chain_noise=0.1)))}
     assert len(hashes) == 3
+
+
+@pytest.mark.parametrize("split", ["fixed", "rl", "test"])
+def test_hash_notices_every_cell_of_every_split(split):
+    mixture = build(spec(n=6, n_rl=5, n_test=4))
+    rows = getattr(mixture, split)
+    hashes = {mixture.manifest["sha256"]}
+    for name in rows.column_names:
+        columns = {**rows[:], name: [*rows[name][:-1], rows[name][-1] + "0"]}
+        hashes.add(replace(mixture, **{split: Dataset.from_dict(columns)}).manifest["sha256"])
+    assert len(hashes) == 1 + len(rows.column_names)
 
 
 def test_saved_mixture_reads_back(tmp_path):
