@@ -116,3 +116,17 @@ def test_steps_that_share_a_batch_of_rollouts():
     of = SimpleNamespace(steps_per_generation=8, num_iterations=2, gradient_accumulation_steps=4)
     assert steps_a_round(of) == 4
     assert steps_a_round(SimpleNamespace()) == 1
+
+
+def test_a_stage_leaves_only_where_a_batch_of_rollouts_is_used_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(preemption, "asked_anywhere", lambda: True)
+    rounds = {"steps_per_generation": 2, "num_iterations": 2, "gradient_accumulation_steps": 1}
+    args = SimpleNamespace(output_dir=str(tmp_path), save_strategy="no", **rounds)
+    left = []
+    for step in range(1, 9):
+        control = TrainerControl()
+        state = SimpleNamespace(global_step=step, epoch=0.1, is_world_process_zero=True)
+        StopCallback().on_step_end(args, state, control)
+        assert control.should_save == control.should_training_stop
+        left += [step] if control.should_training_stop else []
+    assert left == [4, 8]
