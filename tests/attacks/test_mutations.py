@@ -54,6 +54,6 @@ def test_a_failing_test_is_no_broken_pytest(mutate):
 
 @pytest.mark.slow
 def test_the_tests_notice_every_one():
-    result = run_command("python", MUTATE, timeout=3000)
+    result = run_command("python", MUTATE, "--jobs", "2", timeout=3000)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "SURVIVED" not in result.stdout
