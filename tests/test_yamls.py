@@ -23,12 +23,13 @@ def names(folder):
 
 
 PROTOCOLS = "src/rarecot/evaluation/protocols"  # held against their sources in tests/evaluation/test_protocols.py
+ATTACKS = "tests/attacks"  # held against the program beside them
 # Sweeps are held against their recipes in tests/sweeps.
 RECIPES = [path for path in names("recipes") if path.parent.name not in ("accelerate", "experiments", "linear")]
 
 
 def test_none_is_forgotten():
-    known = {*names("data_mixes"), *names("eval/suites"), *names("recipes"), *names(PROTOCOLS)}
+    known = {*names("data_mixes"), *names("eval/suites"), *names("recipes"), *names(PROTOCOLS), *names(ATTACKS)}
     assert set(FILES) == known
     assert len(RECIPES) >= 5
 
