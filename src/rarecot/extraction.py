@@ -60,7 +60,7 @@ _LIGHTEVAL = [
 def stated_number(text: str) -> Found | None:
     """The number or calculation that is stated as the answer, else the last one: lighteval 0.13's `extractive_match` after its boxes, and
     without what stands between `<think>` and `</think>`. (A decimal comma is no decimal point here.)"""
-    text = re.sub(r"<think>.*?</think>", lambda thought: " " * len(thought[0]), text, flags=re.DOTALL)
+    text = _without_thoughts(text)
     for pattern in _LIGHTEVAL:
         found = list(pattern.finditer(text))
         if found:
@@ -69,15 +69,28 @@ def stated_number(text: str) -> Found | None:
     return None
 
 
+def _without_thoughts(text: str) -> str:
+    """Blanks in place of `<think>…</think>`. No regular expression: many that never close would each look to the end."""
+    pieces, done = [], 0
+    while (start := text.find("<think>", done)) >= 0 and (close := text.find("</think>", start)) >= 0:
+        end = close + len("</think>")
+        pieces += [text[done:start], " " * (end - start)]
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
 _SAYS = re.compile(r"[Tt]he answer is|final answer is")
 
 
 def answer_is(text: str) -> Found | None:
     """What follows the last "the answer is", up to the end of its line; else the last number: `extract_answer` of the Qwen2.5-Math
     harness after its box. (The original takes all the rest of the text.)"""
-    said = [match for match in _SAYS.finditer(text) if text[match.end() :].strip()]
-    if not said:
-        return _last(re.compile(r"-?[0-9,]*\.?[0-9]+"), text)
+    written = len(text.rstrip())
+    said = [match for match in _SAYS.finditer(text) if match.end() < written]
+    if (
+        not said
+    ):  # a comma behind a comma starts nothing that the first did not: without that, a page of commas takes hours
+        return _last(re.compile(r"-?(?!(?<=,),)[0-9,]*\.?[0-9]+"), text)
     start = said[-1].end()
     line = text[start:].lstrip(" :\n").split("\n")[0]
     return Found(said[-1].start(), start + len(line), line.strip(" :./"))

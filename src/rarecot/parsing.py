@@ -81,14 +81,16 @@ def last_hashes(text: str) -> Found | None:
 def last_box(text: str) -> Found | None:
     r"""The last `\boxed{answer}` (or `\fbox{answer}`, or `\boxed 7`). A box that is not closed holds nothing."""
     start = max(text.rfind(BOX), text.rfind("\\fbox"))
-    if start < 0:
-        return None
+    return None if start < 0 else _box_at(text, start, lambda opening: closing_brace(text, opening))
+
+
+def _box_at(text: str, start: int, closing: Callable[[int], int | None]) -> Found:
     opening = re.compile(r"\\(?:boxed|fbox)\s*").match(text, start).end()
     if opening == len(text) or text[opening] != "{":
         token = re.compile(r"[0-9A-Za-z.,/+-]*[0-9A-Za-z]").match(text, opening)
         goes_on = token is not None and text[token.end() : token.end() + 1] in ("\\", "^", "_", "!")
         return Found(start, token.end() if token else opening, "" if token is None or goes_on else token.group())
-    end = closing_brace(text, opening)
+    end = closing(opening)
     if end is None:
         return Found(start, len(text), "")
     return Found(start, end + 1, text[opening + 1 : end].strip())
@@ -131,14 +133,18 @@ def _steps(before: str, answer: str = "") -> tuple[str, ...]:
 
 
 _LEADS_IN = re.compile(
-    r"(?:\b(?:so|thus|therefore|hence|and)\b[\s,]*)?\b(?:(?:the|my)\s+)?(?:final\s+)?(?:answer\b)?(?:\s+is\b)?[\s:=*$]*$",
+    r"(?:\b(?:so|thus|therefore|hence|and)\b[\s,]*)?\b(?:(?:the|my)\s+)?(?:final\s+)?(?:answer\b)?(?:\s+is\b)?[\s:=*$]?$",
     re.IGNORECASE,
 )
+_BLANKS = "".join(filter(str.isspace, map(chr, range(0x3001))))  # what `\s` matches
+_LEAD_IN_LENGTH = 200  # characters; without a bound, pages of blanks cost the square of their length
 
 
 def _stated_after(before: str, answer: str = "") -> tuple[str, ...]:
     """The steps before an answer that is stated in a sentence, whose own beginning ("So the answer is") is none."""
-    return _steps(_LEADS_IN.sub("", before, count=1), answer)
+    said = before[: len(before.rstrip(_BLANKS + ":=*$")) + 1]
+    found = _LEADS_IN.search(said, max(0, len(said) - _LEAD_IN_LENGTH))
+    return _steps(said[: found.start()] if found else before, answer)
 
 
 def _unmarked(text: str) -> Parsed:
@@ -243,6 +249,27 @@ def write(steps: str, answer: str, style: str) -> str:
 
 def unwrap_boxes(text: str) -> str:
     r"""A worked solution without its boxes: `\boxed{2}` becomes `2`, so that the answer is marked in one place."""
-    while (found := last_box(text)) is not None and found.answer:
-        text = text[: found.start] + found.answer + text[found.end :]
-    return text
+    ends = _closing_braces(text)
+    gone: list[tuple[int, int]] = []
+    for box in reversed(list(re.finditer(r"\\(?:boxed|fbox)", text))):
+        found = _box_at(text, box.start(), ends.get)
+        if not found.answer:
+            break
+        held = text.rindex(found.answer, found.start, found.end)
+        gone += [(found.start, held), (held + len(found.answer), found.end)]
+    pieces, done = [], 0
+    for start, end in sorted(gone):
+        pieces.append(text[done:start])
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _closing_braces(text: str) -> dict[int, int]:
+    """Each brace that is closed → where; as `closing_brace`, for all of a text at the cost of one."""
+    ends, opened = {}, []
+    for brace in re.finditer(r"\\.|[{}]", text, re.DOTALL):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            ends[opened.pop()] = brace.start()
+    return ends

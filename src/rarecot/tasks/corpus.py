@@ -175,7 +175,7 @@ _EMPTY = Problems([], [], [], [], [], [])
 def problem_id(name: str, prompt: str) -> str:
     """From what the prompt says: the same problem has the same id whatever its letter case, spacing and sentence marks."""
     folded = unicodedata.normalize("NFC", prompt).casefold().replace("’", "'")
-    said = " ".join(re.sub(r"[.,;:?]+(?=\s|$)", "", folded).split())
+    said = " ".join(re.sub(r"(?<![.,;:?])[.,;:?]++(?=\s|$)", "", folded).split())
     return f"{name}-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
 
 
@@ -190,9 +190,11 @@ def steps_of(chain: str) -> list[str]:
     lines = [line for line in chain.splitlines() if line.strip()]
     if len(lines) > 1:
         return lines
-    pieces, start = [], 0
+    pieces, start, dollars, counted = [], 0, 0, 0
     for match in re.finditer(r"(?<=[.!?])\s+(?=[A-Z$\\])", chain):
-        if chain[: match.start()].count("$") % 2 == 0:
+        dollars += chain.count("$", counted, match.start())
+        counted = match.start()
+        if dollars % 2 == 0:
             pieces.append(chain[start : match.start()])
             start = match.end()
     return [*pieces, chain[start:]]
