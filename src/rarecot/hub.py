@@ -15,7 +15,7 @@ NOT_PUSHED = ["optimizer*", "scheduler*", "rng_state*", "scaler*", "trainer_stat
 
 def is_hub_id(name: str) -> bool:
     """Whether a name that is no path looks like `organisation/name`."""
-    return not Path(name).expanduser().exists() and re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name) is not None
+    return re.fullmatch(r"[\w-][\w.-]{,95}/[\w-][\w.-]{,95}", name) is not None and not Path(name).exists()
 
 
 @cache

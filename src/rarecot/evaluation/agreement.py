@@ -4,15 +4,16 @@ Two harnesses may differ in what the model wrote (prompt, stop, arithmetic) or i
 both wrote the same, the text and both readings are there to see who is right.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rarecot.documents import loads, why
 from rarecot.errors import ConfigError
 from rarecot.evaluation.generations import read
 from rarecot.evaluation.protocols import protocol_named
@@ -148,23 +149,32 @@ def _ours(path: Path, reading: Reading, task: str, name: str) -> tuple[list[Judg
 
 
 def _lighteval(path: Path) -> list[Judged]:
-    rows = pq.read_table(path).to_pylist()
+    try:
+        with pq.ParquetFile(path) as parquet:
+            rows = parquet.read().to_pylist()
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ConfigError([f"{path} is not a whole Parquet file ({why(error)}). Fetch it again."]) from error
     if not rows or not {"doc", "metric", "model_response"} <= set(rows[0]):
         raise ConfigError([f"{path} is no details file of lighteval: it lacks doc, metric or model_response."])
     found = []
-    for row in rows:
-        read = (row["doc"].get("specific") or {}).get("extracted_predictions") or [None]
-        problem = row["doc"]["query"].removeprefix("Question: ").removesuffix("\nAnswer:")
-        right = bool(next(iter(row["metric"].values())))
-        found.append(Judged(problem, row["model_response"]["text"][0], right, read[0]))
+    for number, row in enumerate(rows, 1):
+        try:
+            read = (row["doc"].get("specific") or {}).get("extracted_predictions") or [None]
+            problem = row["doc"]["query"].removeprefix("Question: ").removesuffix("\nAnswer:")
+            right = bool(next(iter(row["metric"].values())))
+            found.append(Judged(problem, row["model_response"]["text"][0], right, read[0]))
+        except (AttributeError, IndexError, KeyError, StopIteration, TypeError) as error:
+            raise ConfigError([f"{path} row {number} is not as lighteval writes it. Evaluate there again."]) from error
     return found
 
 
 def _lm_eval(path: Path, reading: Reading) -> list[Judged]:
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+        rows = [loads(line) for line in path.read_bytes().split(b"\n") if line.strip()]
     except (OSError, ValueError) as error:
         raise ConfigError([f"{path} is no samples file of lm-evaluation-harness ({error})."]) from error
+    if not all(isinstance(row, dict) and isinstance(row.get("doc", {}), dict) for row in rows):
+        raise ConfigError([f"{path} is no samples file of lm-evaluation-harness: a line of it is no such object."])
     filters = {row.get("filter") for row in rows}
     wanted = {"strict-match"} if reading == "strict" else filters - {"strict-match"}
     chosen = [row for row in rows if len(filters) == 1 or row.get("filter") in wanted]
@@ -175,10 +185,13 @@ def _lm_eval(path: Path, reading: Reading) -> list[Judged]:
                 f"{path} is no samples file of lm-evaluation-harness for GSM8K or MATH: it lacks {', '.join(sorted(needed))}."
             ]
         )
-    return [
-        Judged(_text(row["doc"]), row["resps"][0][0], bool(row["exact_match"]), _read(row["filtered_resps"][0]))
-        for row in chosen
-    ]
+    try:
+        return [
+            Judged(_text(row["doc"]), row["resps"][0][0], bool(row["exact_match"]), _read(row["filtered_resps"][0]))
+            for row in chosen
+        ]
+    except (IndexError, KeyError, TypeError) as error:
+        raise ConfigError([f"{path} holds a problem without a response. Evaluate there again."]) from error
 
 
 def _read(found: str) -> str:

@@ -256,6 +256,8 @@ def read_answers(
     samples = record.get("samples") or next(
         (i for i, prompt in enumerate(prompts) if prompt != prompts[0]), len(prompts)
     )
+    if not isinstance(samples, int) or samples < 1 or len(prompts) % samples:
+        raise ConfigError([f"{path} holds {len(prompts)} responses, which is not {samples} a problem. Evaluate again."])
     shape = (len(prompts) // samples, samples)
     return Answers(
         f"{path.parent.parent.name}/{path.stem}",

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rarecot import whole
+from rarecot.documents import loads
 from rarecot.errors import ConfigError
 from rarecot.evaluation.records import IN_PARQUET, Record
 from rarecot.types import Response
@@ -21,8 +22,8 @@ _NUMBERS = ("sample", "length")
 
 # The name that `records.completions_name` gives, read backwards.
 _NAME = re.compile(
-    r"(?P<stage>\w+)-(?P<step>\d{6,})-(?P<split>\w+)-(?P<decoding>greedy|sampled)-t(?P<temperature>[\d.e+-]+)"
-    r"-n(?P<n>\d+)x(?P<samples>\d+)-max(?P<max_new_tokens>\d+)-seed(?P<sampling_seed>-?\d+)-(?P<protocol>.+)"
+    r"(?P<stage>\w+)-(?P<step>[0-9]{6,})-(?P<split>\w+)-(?P<decoding>greedy|sampled)-t(?P<temperature>[0-9]+(?:\.[0-9]+)?(?:e[+-]?[0-9]+)?)"
+    r"-n(?P<n>[0-9]+)x(?P<samples>[0-9]+)-max(?P<max_new_tokens>[0-9]+)-seed(?P<sampling_seed>-?[0-9]+)-(?P<protocol>.+)"
 )
 
 
@@ -123,7 +124,7 @@ def _schema_problems(schema: pa.Schema) -> list[str]:
 def _metadata(schema: pa.Schema) -> Any:
     """The record that the file carries; None: it was written before files did."""
     text = (schema.metadata or {}).get(IN_PARQUET)
-    return None if text is None else json.loads(text)
+    return None if text is None else loads(text)
 
 
 def _record(file: Path, schema: pa.Schema) -> Record:

@@ -1,6 +1,5 @@
 """The way to a checkpoint: the stages that led to it, from which model, and whether others can have that."""
 
-import json
 import os
 import re
 from collections.abc import Mapping
@@ -8,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import yaml
-
 from rarecot import checkpoints
+from rarecot.documents import read_json, read_yaml
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.hub import is_hub_id
 
@@ -112,5 +110,5 @@ def read_mapping(path: Path) -> dict[str, Any]:
     """A JSON or YAML mapping; empty if there is no such file."""
     if not path.is_file():
         return {}
-    text = path.read_text()
-    return (json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)) or {}
+    read = read_json if path.suffix == ".json" else read_yaml
+    return read(path, "Restore it, or train again.")

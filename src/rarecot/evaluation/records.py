@@ -4,9 +4,11 @@ import contextlib
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from rarecot.documents import loads
 from rarecot.errors import ConfigError
 from rarecot.stages import STAGES
 
@@ -104,6 +106,47 @@ FIELDS: dict[str, str] = {
 }
 
 
+_ALWAYS = {"stage": str, "step": int, "split": str, "decoding": str, "temperature": float, "n": int}
+_TEXTS = {
+    "model",
+    "sampler",
+    "protocol",
+    "protocol_sha256",
+    "suite",
+    "asked_sha256",
+    "model_sha256",
+    "loss_normalisation",
+}
+_BY_K = {"pass_at", "maj_at", "pass_at_ci", "maj_at_ci"}
+
+
+def faults(record: Mapping[str, Any]) -> list[str]:
+    """What a record cannot hold, each as the end of a sentence that starts with its place; empty for every record that was written
+    here."""
+    found = [f"has no {name}" for name in _ALWAYS if name not in record]
+    for name in FIELDS.keys() & record.keys():
+        value = record[name]
+        if name in _ALWAYS:
+            fits = _is(value, _ALWAYS[name])
+        elif name in _TEXTS:
+            fits = value is None or isinstance(value, str)
+        elif name in _BY_K:
+            fits = isinstance(value, dict)
+        elif name.endswith("_ci"):
+            fits = value is None or (
+                isinstance(value, list) and len(value) == 2 and all(_is(end, float) for end in value)
+            )
+        else:
+            fits = value is None or _is(value, float)
+        if not fits:
+            found.append(f"has {name} {str(value)[:40]!r}, which is not {FIELDS[name].split(';')[0]}")
+    return found
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
+
+
 def is_own(record: dict[str, Any]) -> bool:
     """Whether an evaluation asked a run's own problems as in training: what curves, forecasts and verdicts are made of. Those under other
     protocols or of other suites stand beside."""
@@ -153,20 +196,21 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         if (record := _record(line)) is not None:
+            if found := faults(record):
+                raise ConfigError([f"{path}:{number} {fault}. {_REMEDY}" for fault in found])
             unique.setdefault(identity(record), record)
         elif number < len(lines):
-            raise ConfigError(
-                [
-                    f"{path}:{number} is no whole JSON object. Take the line out: what it recorded will be measured again."
-                ]
-            )
+            raise ConfigError([f"{path}:{number} is no whole JSON object. {_REMEDY}"])
     return list(unique.values())
+
+
+_REMEDY = "Take the line out: what it recorded will be measured again."
 
 
 def _record(line: bytes) -> Record | None:
     """The record in a line; None: it is damaged, or was cut short."""
     try:
-        record = json.loads(line)
+        record = loads(line)
     except ValueError:
         return None
     return record if isinstance(record, dict) else None

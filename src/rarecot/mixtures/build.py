@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
+from pyarrow import ArrowException
 
+from rarecot.documents import loads, read_json, why
 from rarecot.errors import ConfigError
 from rarecot.mixtures.cleaning import Dropped, giving_away
 from rarecot.mixtures.corpus import Cut, cut
 from rarecot.mixtures.giveaway import given_away, has_gold_as_number
-from rarecot.mixtures.spec import MANIFEST, RL, SHARE, TEST, TRAIN, MixtureSpec, spec_of_manifest, wherever
+from rarecot.mixtures.spec import DAMAGED, MANIFEST, RL, SHARE, TEST, TRAIN, MixtureSpec, spec_of_manifest, wherever
 from rarecot.tasks import Blend, Corpus
 from rarecot.types import Problems
 from rarecot.verify import ungradable
@@ -162,10 +164,18 @@ def load(folder: Path) -> Mixture:
         ConfigError: no manifest, the data are not those that the manifest describes, or prompts give their own answer away.
     """
     spec = spec_of_manifest(folder)
-    splits = load_from_disk(folder)
+    try:
+        splits = load_from_disk(folder)
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        ArrowException,
+    ) as error:  # Arrow files that were cut short, or are not there
+        raise ConfigError([f"the data in {folder} cannot be read ({why(error)}). {DAMAGED}"]) from error
     mixture = Mixture(spec, splits["rl"], splits["test"], splits.get("train"), _read_dropped(folder))
     _check_disjoint(mixture)
-    if mixture.manifest["sha256"] != json.loads((folder / MANIFEST).read_text())["sha256"]:
+    if mixture.manifest["sha256"] != _sha256(folder):
         raise ConfigError([f"the data in {folder} are not those its {MANIFEST} describes. Build the mixture again."])
     if isinstance(spec.task, Corpus):
         _check_prompts(mixture, folder)
@@ -189,7 +199,7 @@ def keep(mixture: Mixture, run_dir: Path) -> None:
     """Write into a run directory what its later stages and evaluations need: the manifest, and a corpus's problems."""
     kept = run_dir / MIXTURE / MANIFEST
     if isinstance(mixture.spec.task, Corpus):
-        known = json.loads(kept.read_text())["sha256"] if kept.is_file() else None
+        known = _sha256(kept.parent) if kept.is_file() else None
         if known != mixture.manifest["sha256"]:
             shutil.rmtree(kept.parent, ignore_errors=True)
             mixture.save(kept.parent)
@@ -204,7 +214,7 @@ def of_run(run_dir: Path) -> Mixture:
     """
     kept = run_dir / MIXTURE
     mixture = load(kept) if (kept / MANIFEST).is_file() else build(spec_of_manifest(run_dir))
-    if mixture.manifest["sha256"] != json.loads((run_dir / MANIFEST).read_text())["sha256"]:
+    if mixture.manifest["sha256"] != _sha256(run_dir):
         raise ConfigError(
             [
                 f"the problems that {run_dir} was trained and tested on cannot be drawn again (another version of numpy or "
@@ -214,11 +224,23 @@ def of_run(run_dir: Path) -> Mixture:
     return mixture
 
 
+def _sha256(folder: Path) -> str | None:
+    return read_json(folder / MANIFEST, DAMAGED).get("sha256")
+
+
 def _read_dropped(folder: Path) -> tuple[Dropped, ...]:
     path = folder / DROPPED
     if not path.is_file():
         return ()
-    return tuple(Dropped(**json.loads(line)) for line in path.read_text().split("\n") if line)
+    found = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), 1):
+        try:
+            found += [Dropped(**loads(line))] if line else []
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                [f"{path}:{number} says of no problem why it was left out ({why(error)}). {DAMAGED}"]
+            ) from error
+    return tuple(found)
 
 
 def _of_corpus(made: Cut) -> Mixture:

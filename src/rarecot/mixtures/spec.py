@@ -1,7 +1,6 @@
 """What a mixture is: the options, where they may lie, and what is wrong with them."""
 
 import dataclasses
-import json
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -9,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from rarecot.documents import read_json, read_yaml
 from rarecot.errors import ConfigError, nearest
 from rarecot.tasks import TASKS, Corpus, Task
 from rarecot.tasks.corpus import TextCorpus
 
 MANIFEST = "manifest.json"
+DAMAGED = "Restore it, or build or train again."  # what to do about one
 # One independent random stream a purpose, so that resizing one split leaves the others as they were.
 TEST, RL, TRAIN, SHARE, SHOWN = 1, 2, 3, 4, 5
 
@@ -206,13 +206,7 @@ def pairs(rest: list[str]) -> dict[str, str]:
 def _read_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ConfigError([f"there is no file {path}. Give the path of an existing YAML, relative to where you are."])
-    try:
-        values = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise ConfigError([f"{path} is not valid YAML: {' '.join(str(error).split())}"]) from error
-    if not isinstance(values, dict):
-        raise ConfigError([f"{path} must hold `key: value` lines, but holds {type(values).__name__}."])
-    return values
+    return read_yaml(path)
 
 
 def spec_of_manifest(folder: Path) -> MixtureSpec:
@@ -229,15 +223,8 @@ def spec_of_manifest(folder: Path) -> MixtureSpec:
             else "does not exist"
         )
         raise ConfigError([f"{folder} {what}. Name one that recipes or data_mixes/build.py wrote."])
-    try:
-        manifest = json.loads(path.read_text())
-    except ValueError as error:
-        raise ConfigError([f"{path} is not whole JSON ({error}). Restore it, or build or train again."]) from error
-    if not isinstance(manifest, dict):
-        raise ConfigError(
-            [f"{path} must hold an object, but holds {type(manifest).__name__}. Restore it, or build or train again."]
-        )
-    keys = {"task", *_types(MixtureSpec), *_types(TASKS.get(manifest.get("task"), MixtureSpec))}
+    manifest = read_json(path, DAMAGED)
+    keys = {"task", *_types(MixtureSpec), *_types(TASKS.get(str(manifest.get("task")), MixtureSpec))}
     return MixtureSpec.from_mapping({key: manifest[key] for key in keys & set(manifest)}, where=str(path))
 
 

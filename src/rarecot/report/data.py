@@ -1,17 +1,14 @@
 """Run directories as the report reads them."""
 
-import json
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-import yaml
-
+from rarecot.documents import read_json, read_yaml
 from rarecot.errors import ConfigError
-from rarecot.evaluation import records
+from rarecot.evaluation import generations, records
 from rarecot.evaluation.records import COMPLETIONS, Record, completions_name
 from rarecot.stages import RL_STAGES
 from rarecot.theory.predict import GUESS_RATES
@@ -109,12 +106,12 @@ class RunData:
     def lengths(self, record: Record) -> list[int]:
         """Response lengths behind a record; empty if its generations were not kept."""
         path = self.dir / COMPLETIONS / completions_name(record)
-        return pq.read_table(path, columns=["length"])["length"].to_pylist() if path.is_file() else []
+        return generations.read(path).table["length"].to_pylist() if path.is_file() else []
 
     def examples(self, record: Record, count: int) -> list[dict[str, Any]]:
         """The first generations behind a record."""
         path = self.dir / COMPLETIONS / completions_name(record)
-        return pq.read_table(path).slice(0, count).to_pylist() if path.is_file() else []
+        return generations.read(path).table.slice(0, count).to_pylist() if path.is_file() else []
 
 
 def read_run(folder: Path) -> RunData:
@@ -133,10 +130,39 @@ def read_run(folder: Path) -> RunData:
     return RunData(
         folder,
         found,
-        json.loads((folder / "manifest.json").read_text()),
-        yaml.safe_load((folder / "config.yaml").read_text()),
-        json.loads(versions.read_text()) if versions.is_file() else {},
+        read_manifest(folder),
+        read_config(folder),
+        read_json(versions, DAMAGED) if versions.is_file() else {},
     )
+
+
+DAMAGED = "Restore it, or train again."
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The mixture of a run.
+
+    Raises:
+        ConfigError: it is damaged, or does not say what every manifest does.
+    """
+    path = folder / "manifest.json"
+    manifest = read_json(path, DAMAGED)
+    if missing := [key for key in ("task", "seed", "p_cot") if not isinstance(manifest.get(key), str | int | float)]:
+        raise ConfigError([f"{path} does not say its {' and its '.join(missing)}. {DAMAGED}"])
+    return manifest
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The options of a run's stages.
+
+    Raises:
+        ConfigError: it is damaged, or holds anything but options under each stage.
+    """
+    path = folder / "config.yaml"
+    config = read_yaml(path, DAMAGED)
+    if odd := [stage for stage, options in config.items() if not isinstance(options, dict)]:
+        raise ConfigError([f"{path} holds no options under {', '.join(odd)}. {DAMAGED}"])
+    return config
 
 
 def conditions(runs: Sequence[RunData]) -> dict[str, list[RunData]]:

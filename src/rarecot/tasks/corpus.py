@@ -2,6 +2,7 @@
 
 import abc
 import hashlib
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -130,6 +131,9 @@ class TextCorpus(abc.ABC):
         named = require(list(rows), roles, self.source)
         good, bad = [], []
         for row in rows:
+            if fault := _no_text(row, named.values()):
+                bad.append((row, fault))
+                continue
             text = {role: _text(row.values.get(name)) for role, name in named.items()}
             solution, answer = self.solution_and_answer(text["solution"], text.get("answer"))
             answer = " ".join(answer.split())
@@ -243,6 +247,19 @@ def gold_of_box(solution: str) -> tuple[str, str]:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _no_text(row: Row, names: Iterable[str]) -> str | None:
+    """Why a column cannot be taken for text. Numbers can; a list would be trained on as Python writes it."""
+    for name in names:
+        value = row.values.get(name)
+        if isinstance(value, list | dict | bytes):
+            return f"holds a {type(value).__name__} in '{name}', where text is needed"
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"holds {value} in '{name}', where text or a number is needed"
+        if isinstance(value, str) and (found := re.search("[\0\ud800-\udfff]", value)):
+            return f"holds half a character or a zero (U+{ord(found[0]):04X}) in '{name}', which no tokenizer reads"
+    return None
 
 
 def _fault(prompt: str, solution: str, answer: str) -> str | None:

@@ -1,17 +1,18 @@
 """Rows of a corpus from where they lie: a folder, a JSONL or Parquet file, or a dataset on the hub."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from rarecot.documents import loads, why
 from rarecot.errors import ConfigError, nearest
 from rarecot.hub import is_hub_id
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 SHOWN = 5  # problems of one kind that are listed one by one
+LONGEST_LINE = 1 << 26  # characters; a line is read whole, and no problem is as long
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,10 @@ def read(source: str, revision: str | None = None, needs: tuple[str, ...] = ("tr
     Raises:
         ConfigError: nothing there, or a file that cannot be read: file and line of each fault.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
+    path = _place(source)
+    if path is not None and path.is_file():
         return {"train": list(_file(path))}
-    if path.is_dir():
+    if path is not None and path.is_dir():
         files = {split: _split_files(path, split) for split in ("train", "test")}
         if not any(files[split] for split in needs):
             names = sorted(p.name for p in path.iterdir())[:8]
@@ -79,12 +80,21 @@ def sources_of(task: Any) -> list[str]:
 
 def missing_source(source: str) -> str | None:
     """The sentence for a source that is neither a path that exists nor a hub id; None where it may be there."""
-    if Path(source).expanduser().exists() or is_hub_id(source.partition(":")[0]):
+    if _place(source) is not None or is_hub_id(source.partition(":")[0]):
         return None
     return (
         f"there is no source {source}: neither a folder, nor a file, nor a hub id like openai/gsm8k. Give one with --source, "
         f"relative to where you are."
     )
+
+
+def _place(source: str) -> Path | None:
+    """The file or folder that a source names; None: there is none."""
+    try:
+        path = Path(source).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError, ValueError):  # a name that is too long, ~ of nobody, halves of characters
+        return None
 
 
 def require(rows: list[Row], columns: Mapping[str, tuple[str, ...]], source: str) -> dict[str, str]:
@@ -126,37 +136,67 @@ def _split_files(folder: Path, split: str) -> list[Path]:
 
 def _file(path: Path) -> Iterator[Row]:
     if path.suffix == ".parquet":
-        import pyarrow
-        import pyarrow.parquet as pq
-
-        try:
-            table = pq.read_table(path)
-        except pyarrow.ArrowInvalid as error:
-            raise ConfigError([f"{path} is no whole Parquet file ({error}). Fetch or write it again."]) from error
-        for i, values in enumerate(table.to_pylist(), 1):
-            yield Row(values, f"{path.name} row {i}")
+        yield from _parquet(path)
         return
     if path.suffix not in SUFFIXES:
         raise ConfigError([f"{path} is neither JSONL nor Parquet. Known: {', '.join(SUFFIXES)}."])
-    if path.suffix == ".json" and _starts_a_list(path):
-        try:
-            entries = json.loads(path.read_text(encoding="utf-8-sig"))
-        except ValueError as error:
-            raise ConfigError([f"{path} is no whole JSON list ({error}). Fetch or write it again."]) from error
-        for i, values in enumerate(entries, 1):
-            yield Row(values, f"{path.name} entry {i}")
-        return
+    if not path.is_file():
+        raise ConfigError([f"{path} is no file that can be read, but a folder or device. Put a file in its place."])
+    try:
+        yield from _list(path) if path.suffix == ".json" and _starts_a_list(path) else _rows(path)
+    except UnicodeDecodeError as error:
+        raise ConfigError([f"{path} is not UTF-8 text: {error}. Save it as UTF-8."]) from error
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read ({error.strerror}). Change that, or name another file."]) from error
+
+
+def _parquet(path: Path) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as parquet:
+            names = parquet.schema_arrow.names
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise ConfigError([f"{path} has several columns {', '.join(twice)}. Write it again with one of each."])
+            rows = parquet.read().to_pylist()
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:  # also text that is not UTF-8
+        if isinstance(error, ConfigError):
+            raise
+        fault = str(error).split("\n")[0].rstrip(". ")
+        raise ConfigError([f"{path} is no whole Parquet file ({fault}). Fetch or write it again."]) from error
+    for i, values in enumerate(rows, 1):
+        yield Row(values, f"{path.name} row {i}")
+
+
+def _list(path: Path) -> Iterator[Row]:
+    try:
+        entries = loads(path.read_text(encoding="utf-8-sig"), unique=True)
+    except UnicodeDecodeError:
+        raise
+    except ValueError as error:
+        raise ConfigError([f"{path} is no whole JSON list ({error}). Fetch or write it again."]) from error
+    faults = [
+        f"{path} entry {i}: a row must be an object with columns, but is {type(values).__name__}."
+        for i, values in enumerate(entries, 1)
+        if not isinstance(values, dict)
+    ]
+    if faults:
+        raise ConfigError(_some(faults, "Mend or remove these entries."))
+    for i, values in enumerate(entries, 1):
+        yield Row(values, f"{path.name} entry {i}")
+
+
+def _rows(path: Path) -> Iterator[Row]:
     faults = []
     with path.open(encoding="utf-8-sig", newline="\n", errors="strict") as file:
         for number, line in enumerate(_lines(file, path), 1):
             if not line.strip():
                 continue
             try:
-                values = json.loads(line)
-            except json.JSONDecodeError as error:
-                faults.append(
-                    f"{path}:{number}: not whole JSON ({error.msg}, column {error.colno}): {line.strip()[:60]!r}"
-                )
+                values = loads(line, unique=True)
+            except ValueError as error:
+                faults.append(f"{path}:{number}: not whole JSON ({why(error)}): {line[:200].strip()[:60]!r}")
                 continue
             if not isinstance(values, dict):
                 faults.append(f"{path}:{number}: a row must be an object with columns, but is {type(values).__name__}.")
@@ -171,11 +211,18 @@ def _starts_a_list(path: Path) -> bool:
         return file.read(64).decode(errors="replace").lstrip("\ufeff \r\n\t").startswith("[")
 
 
-def _lines(file: Any, path: Path) -> Iterator[str]:
-    try:
-        yield from file
-    except UnicodeDecodeError as error:
-        raise ConfigError([f"{path} is not UTF-8 text: {error}. Save it as UTF-8."]) from error
+def _lines(file: TextIO, path: Path) -> Iterator[str]:
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if len(line) == LONGEST_LINE and not line.endswith("\n"):
+            raise ConfigError(
+                [
+                    f"{path}:{number} is longer than {LONGEST_LINE >> 20} million characters, which is no problem to learn from. Put each "
+                    f"row on a line of its own (they end with a line feed), or take this one out."
+                ]
+            )
+        yield line
 
 
 def _some(faults: list[str], remedy: str) -> list[str]:

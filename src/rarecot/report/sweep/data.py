@@ -1,12 +1,12 @@
 """A sweep's directory as the report reads it: `sweep.json`, and each run directory once."""
 
-import json
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from rarecot.documents import read_json
 from rarecot.errors import ConfigError
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import Record, RunData, read_run
@@ -206,7 +206,7 @@ def read_sweep(folder: Path) -> SweepData:
     Raises:
         ConfigError: its figure is wrong, two runs would read the same records, or no run has records.
     """
-    said = json.loads((folder / FILE).read_text())
+    said = _read_sweep_file(folder / FILE)
     swept = {key for run in said["runs"] for key in run["values"]}
     problems = panel_problems(said["figure"], swept)
     places = [(run["run_dir"], run["recipe"]) for run in said["runs"]]
@@ -240,6 +240,19 @@ def read_sweep(folder: Path) -> SweepData:
     cost = said.get("cost") or {}
     cost = cost if isinstance(cost, dict) else {"": str(cost)}
     return SweepData(folder, said["name"], said.get("shows", ""), said.get("paper", ""), cost, panels, runs)
+
+
+def _read_sweep_file(path: Path) -> dict[str, Any]:
+    remedy = "Run the sweep again: it writes the file anew, and repeats no run that is done."
+    said = read_json(path, remedy)
+    kinds = {"stage": str, "recipe": str, "run_dir": str, "values": dict}
+    runs = said.get("runs")
+    whole = isinstance(said.get("name"), str) and isinstance(said.get("figure"), list) and isinstance(runs, list)
+    if not whole or not all(
+        isinstance(run, dict) and all(isinstance(run.get(key), kind) for key, kind in kinds.items()) for run in runs
+    ):
+        raise ConfigError([f"{path} does not say the sweep's name, figure and runs. {remedy}"])
+    return said
 
 
 def _read_or_none(folder: Path) -> RunData | None:
