@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import whole
+from rarecot.documents import loads, read_json
 from rarecot.errors import ConfigError
 from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.rendering import fingerprint_of_folder, fingerprint_of_task
@@ -23,6 +24,8 @@ _PICKLES = ("pytorch_model*.bin", "adapter_model*.bin", "*.pth.tar", "consolidat
 # For every `from_pretrained` of a model: left alone, transformers asks on the terminal whether a folder's code may run, and reads pickles.
 NO_CODE: dict[str, Any] = {"trust_remote_code": False, "use_safetensors": True}
 STOPPED = "stopped"  # folder in a stage's: what was saved only because the stage was asked to stop
+LONGEST_HEADER = 100_000_000  # bytes of a safetensors file; its own library reads no longer one
+_REMEDY = "Restore it, or use another checkpoint."
 STAMP = "rarecot.json"  # written after everything else of a checkpoint, so its presence says that the rest is there
 
 
@@ -35,7 +38,7 @@ def stamp(folder: Path, content: dict[str, Any]) -> None:
 def read_stamp(folder: Path) -> dict[str, Any] | None:
     """What `stamp` wrote, or None: not ours, or not complete."""
     path = folder / STAMP
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path, _REMEDY) if path.is_file() else None
 
 
 def step_of(folder: Path) -> int:
@@ -45,7 +48,10 @@ def step_of(folder: Path) -> int:
 
 def steps_left(folder: Path) -> int:
     """Optimizer steps that the trainer which saved this checkpoint had still to take."""
-    state = json.loads((folder / "trainer_state.json").read_text())
+    path = folder / "trainer_state.json"
+    state = read_json(path, _REMEDY)
+    if not all(isinstance(state.get(key), int) for key in ("max_steps", "global_step")):
+        raise ConfigError([f"{path} does not say max_steps and global_step. {_REMEDY}"])
     return max(0, state["max_steps"] - state["global_step"])
 
 
@@ -72,7 +78,7 @@ def incomplete(run_dir: Path) -> list[Path]:
 
 def untrusted(folder: Path) -> list[str]:
     """What a model's folder would have us run, or read from elsewhere, to load it; a sentence each. Read from small files alone."""
-    problems = []
+    shards, problems = _shards(folder)
     pickles = sorted(path.name for kind in _PICKLES for path in folder.glob(kind))
     if pickles and not any(folder.glob("*.safetensors")):
         problems.append(
@@ -81,10 +87,13 @@ def untrusted(folder: Path) -> list[str]:
         )
     problems += [
         f"{folder / INDEX} names {name!r}, which is no file of that folder. Fetch the model again, from whom you trust."
-        for name in sorted(_shards(folder))
+        for name in shards
         if Path(name).name != name
     ]
-    config = json.loads((folder / "config.json").read_text()) if (folder / "config.json").is_file() else {}
+    try:
+        config = read_json(folder / "config.json", _REMEDY) if (folder / "config.json").is_file() else {}
+    except ConfigError as error:
+        return [*problems, *error.problems]
     kernels = {key: value for key, value in config.items() if key.endswith("_implementation") and "/" in str(value)}
     problems += [
         f"{folder / 'config.json'} names a kernel to be fetched and run ({key} {value!r}). Take that line out, and choose with --attn_implementation."
@@ -105,10 +114,16 @@ def _is_known(config: dict[str, Any]) -> bool:
     return config.get("model_type") in CONFIG_MAPPING_NAMES
 
 
-def _shards(folder: Path) -> set[str]:
-    """The files that a model's index of weights names."""
+def _shards(folder: Path) -> tuple[list[str], list[str]]:
+    """The files that a model's index of weights names, and what is wrong with the index."""
     index = folder / INDEX
-    return set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else set()
+    try:
+        names = read_json(index, "Save or fetch it again.").get("weight_map") if index.is_file() else {}
+    except ConfigError as error:
+        return [], error.problems
+    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
+        return [], [f"{index} names no shards (weight_map). Save or fetch it again."]
+    return sorted(set(names.values())), []
 
 
 def damage(folder: Path) -> list[str]:
@@ -116,22 +131,55 @@ def damage(folder: Path) -> list[str]:
     problems = untrusted(folder)
     problems += [
         f"{folder / name} is not there, though {INDEX} names it."
-        for name in sorted(_shards(folder))
+        for name in _shards(folder)[0]
         if Path(name).name == name and not (folder / name).is_file()
     ]
     for path in sorted(folder.glob("*.safetensors")):
+        try:
+            _header(path)
+        except ConfigError as error:
+            problems += error.problems
+    return problems
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Name of a tensor → its entry (dtype, shape, data_offsets) in the header of a safetensors file.
+
+    Raises:
+        ConfigError: the file ends before its tensors do, or starts with no header. What the first bytes claim is not believed, and no
+            more read than a header can be.
+    """
+    remedy = "Save or fetch it again."
+    try:
         size = path.stat().st_size
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-            header = file.read(length) if length < size else b""
-        ends = [0]
-        if len(header) == length:
-            ends += [entry["data_offsets"][1] for name, entry in json.loads(header).items() if name != "__metadata__"]
-        if len(header) < length or size < 8 + length + max(ends):
-            problems.append(
-                f"{path} ends too early ({size} bytes): it was not written or fetched to its end. Save or fetch it again."
-            )
-    return problems
+            if 8 + length > size:
+                raise ConfigError([_ends_too_early(path, size)])
+            if length > LONGEST_HEADER:
+                raise ConfigError([f"{path} claims a header of {length} bytes, where safetensors have fewer. {remedy}"])
+            found = loads(file.read(length))
+        entries = {name: entry for name, entry in found.items() if name != "__metadata__"}
+        spans = [entry["data_offsets"] for entry in entries.values()]
+        counts = [n for entry in entries.values() for n in (*entry["data_offsets"], *entry["shape"])]
+        is_whole = all(len(span) == 2 and span[0] <= span[1] for span in spans) and all(type(n) is int for n in counts)
+        if not is_whole or min(counts, default=0) < 0:
+            raise ValueError
+    except ConfigError:
+        raise
+    except OSError as error:
+        raise ConfigError([f"{path} cannot be read ({error.strerror}). {remedy}"]) from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(
+            [f"{path} starts with no header of tensors, so it is no safetensors file. {remedy}"]
+        ) from error
+    if size < 8 + length + max((span[1] for span in spans), default=0):
+        raise ConfigError([_ends_too_early(path, size)])
+    return entries
+
+
+def _ends_too_early(path: Path, size: int) -> str:
+    return f"{path} ends too early ({size} bytes): it was not written or fetched to its end. Save or fetch it again."
 
 
 def remove_incomplete(stage_dir: Path) -> None:
@@ -218,8 +266,8 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     Raises:
         ConfigError: it is nowhere.
     """
-    config = json.loads((folder / ADAPTER).read_text())
-    name = config["base_model_name_or_path"]
+    config = read_json(folder / ADAPTER, _REMEDY)
+    name = _base_name(folder)
     inside = (read_stamp(folder) or {}).get("base")
     if inside is not None:
         run_dir = folder.resolve().parents[2 if folder.resolve().parent.name == STOPPED else 1]
@@ -234,6 +282,13 @@ def base_of(folder: Path) -> tuple[str, str | None]:
     return str(found or name), config.get("revision")
 
 
+def _base_name(folder: Path) -> str:
+    name = read_json(folder / ADAPTER, _REMEDY).get("base_model_name_or_path")
+    if not isinstance(name, str) or not name:
+        raise ConfigError([f"{folder / ADAPTER} does not say to which model the adapter belongs. {_REMEDY}"])
+    return name
+
+
 def base_inside(folder: Path, run_dir: Path, place: Path) -> str | None:
     """Where the base of an adapter lies, if it is in the same run; None: elsewhere, or no adapter.
 
@@ -244,7 +299,7 @@ def base_inside(folder: Path, run_dir: Path, place: Path) -> str | None:
     """
     if not is_adapter(folder):
         return None
-    base = Path(json.loads((folder / ADAPTER).read_text())["base_model_name_or_path"]).resolve()
+    base = Path(_base_name(folder)).resolve()
     return os.path.relpath(base, place.resolve()) if base.is_relative_to(run_dir.resolve()) else None
 
 
@@ -270,10 +325,9 @@ def weights_folder(folder: Path) -> Path:
 
 def shape(folder: Path) -> dict[str, int]:
     """Sizes from a model's config.json: `layers`, `hidden`, `head_dim`, and `kv_width` (keys of all heads)."""
-    config = json.loads((folder / "config.json").read_text())
 
     def first(*names: str) -> int | None:
-        return next((config[name] for name in names if config.get(name) is not None), None)
+        return _size(folder, *names)
 
     heads = first("num_attention_heads", "n_head") or 1
     hidden = first("hidden_size", "n_embd") or 0
@@ -290,9 +344,7 @@ def parameter_shapes(folder: Path) -> dict[str, list[int]]:
     """Name → shape of the parameters in a model's safetensors files, read from their headers alone."""
     shapes = {}
     for path in sorted(folder.glob("*.safetensors")):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        shapes |= {name: entry["shape"] for name, entry in header.items() if name != "__metadata__"}
+        shapes |= {name: entry["shape"] for name, entry in _header(path).items()}
     return shapes
 
 
@@ -349,8 +401,21 @@ def misfits(folder: Path, mixture: dict[str, Any], task: Any) -> list[str]:
 
 def positions_of(folder: Path) -> int | None:
     """How many positions a model has; None if its configuration names no limit."""
-    config = json.loads((folder / "config.json").read_text())
-    return config.get("max_position_embeddings") or config.get("n_positions")
+    return _size(folder, "max_position_embeddings", "n_positions")
+
+
+def _size(folder: Path, *names: str) -> int | None:
+    """The first of these sizes that a model's config.json gives; None: it gives none of them.
+
+    Raises:
+        ConfigError: config.json is damaged, or the size is no whole number above 0.
+    """
+    path = folder / "config.json"
+    config = read_json(path, _REMEDY)
+    name = next((name for name in names if config.get(name) is not None), None)
+    if name is not None and (type(config[name]) is not int or config[name] < 1):
+        raise ConfigError([f"{path}: {name} is {str(config[name])[:40]!r}, which is no size. {_REMEDY}"])
+    return None if name is None else config[name]
 
 
 def too_long(prompt: int, long: int, positions: int, remedy: str) -> str:

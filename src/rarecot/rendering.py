@@ -14,6 +14,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
+from rarecot.documents import loads, why
 from rarecot.errors import ConfigError
 from rarecot.tasks.vocabulary import BOS, EOS, PAD
 
@@ -156,7 +157,7 @@ def rendering_fingerprint(tokenizer: Any, template: Template) -> str:
 
 def fingerprint(serialised: str, chat_template: str | None = None) -> str:
     """sha256 of what decides the ids: the tokenizer's JSON (batching state left out) and the chat template."""
-    state = json.loads(serialised)
+    state = loads(serialised)
     for transient in ("padding", "truncation"):
         state.pop(transient, None)
     blob = json.dumps([state, chat_template], sort_keys=True, ensure_ascii=False)
@@ -169,7 +170,13 @@ def fingerprint_of_folder(folder: Path) -> str | None:
     if not path.is_file():
         return None
     template = folder / "chat_template.jinja"
-    return fingerprint(path.read_text(), template.read_text() if template.is_file() else None)
+    try:
+        said = template.read_text() if template.is_file() else None
+        return fingerprint(path.read_text(), said)
+    except (AttributeError, ValueError) as error:  # no JSON or no object; not UTF-8
+        raise ConfigError(
+            [f"{path} or its template is damaged ({why(error)}). Save or fetch the tokenizer again."]
+        ) from error
 
 
 def fingerprint_of_task(tokenizer: Tokenizer) -> str:
