@@ -3,8 +3,9 @@
 import contextlib
 import fcntl
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -106,7 +107,8 @@ FIELDS: dict[str, str] = {
 }
 
 
-_ALWAYS = {"stage": str, "step": int, "split": str, "decoding": str, "temperature": float, "n": int}
+_ALWAYS = {"stage": str, "step": int, "split": str, "decoding": str}
+_WHOLE = {"n", "samples", "max_new_tokens", "sampling_seed"}
 _TEXTS = {
     "model",
     "sampler",
@@ -128,6 +130,8 @@ def faults(record: Mapping[str, Any]) -> list[str]:
         value = record[name]
         if name in _ALWAYS:
             fits = _is(value, _ALWAYS[name])
+        elif name in _WHOLE:
+            fits = _is(value, int)
         elif name in _TEXTS:
             fits = value is None or isinstance(value, str)
         elif name in _BY_K:
@@ -143,6 +147,12 @@ def faults(record: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def lacking(record: Mapping[str, Any], names: Sequence[str]) -> list[str]:
+    """Those of some fields that a record does not have, or that are undefined in it (null, NaN, infinite)."""
+    values = {name: record.get(name) for name in names}
+    return [name for name, value in values.items() if value is None or (_is(value, float) and not math.isfinite(value))]
+
+
 def _is(value: Any, kind: type) -> bool:
     return isinstance(value, int | float if kind is float else kind) and not isinstance(value, bool)
 
@@ -156,6 +166,9 @@ def is_own(record: dict[str, Any]) -> bool:
 def identity(record: dict[str, Any]) -> tuple[Any, ...]:
     """What makes a record this evaluation and no other."""
     return tuple(record.get(key) for key in IDENTITY)
+
+
+NAMED_BY = ("temperature", "n", "samples", "max_new_tokens", "sampling_seed", "protocol")
 
 
 def completions_name(record: dict[str, Any]) -> str:

@@ -41,6 +41,23 @@ _NOT_THE_MIXTURE = {
 }
 
 
+# What figures, tables and names of files take for granted.
+_SHOWN = (
+    *(
+        "temperature",
+        "n",
+        "samples",
+        "max_new_tokens",
+        "sampling_seed",
+        "protocol",
+        "sequences_seen",
+        "accuracy",
+        "accuracy_ci",
+    ),
+    *("length_mean", "long_share", "long_share_ci"),
+)
+
+
 @dataclass(frozen=True)
 class RunData:
     """One run directory.
@@ -126,6 +143,14 @@ def read_run(folder: Path) -> RunData:
     found = records.read(folder)
     if not found:
         raise ConfigError([f"{folder} has no records yet: run a recipe, or eval/run.py --run {folder}."])
+    problems = [
+        f"{folder / records.FILE}: the evaluation of {r['stage']} at step {r['step']} has no {' and no '.join(missing)}. Take its line out: it "
+        f"will be measured again."
+        for r in found
+        if r["split"] == "test" and records.is_own(r) and (missing := records.lacking(r, _SHOWN))
+    ]
+    if problems:
+        raise ConfigError(problems)
     versions = folder / "versions.json"
     return RunData(
         folder,
@@ -162,6 +187,14 @@ def read_config(folder: Path) -> dict[str, Any]:
     config = read_yaml(path, DAMAGED)
     if odd := [stage for stage, options in config.items() if not isinstance(options, dict)]:
         raise ConfigError([f"{path} holds no options under {', '.join(odd)}. {DAMAGED}"])
+    odd = [
+        f"{path}: {stage} has {name} {options[name]!r}, which is no number. {DAMAGED}"
+        for stage, options in config.items()
+        for name in ("eval_temperature", "max_steps", "rounds")
+        if not isinstance(options.get(name, 0), int | float)
+    ]
+    if odd:
+        raise ConfigError(odd)
     return config
 
 

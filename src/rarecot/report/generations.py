@@ -144,7 +144,8 @@ def kept(run_dirs: Sequence[Path]) -> list[Path]:
 
 
 def _named(run_dir: Path) -> list[str]:
-    return list(dict.fromkeys(records.completions_name(r) for r in records.read(run_dir) if r["split"] == "test"))
+    tested = [r for r in records.read(run_dir) if r["split"] == "test" and not records.lacking(r, records.NAMED_BY)]
+    return list(dict.fromkeys(map(records.completions_name, tested)))
 
 
 def spaced(number: int) -> str:
