@@ -84,8 +84,11 @@ def last_box(text: str) -> Found | None:
     return None if start < 0 else _box_at(text, start, lambda opening: closing_brace(text, opening))
 
 
+_AFTER_BOX = re.compile(r"\s*")
+
+
 def _box_at(text: str, start: int, closing: Callable[[int], int | None]) -> Found:
-    opening = re.compile(r"\\(?:boxed|fbox)\s*").match(text, start).end()
+    opening = _AFTER_BOX.match(text, start + len(BOX if text.startswith(BOX, start) else "\\fbox")).end()
     if opening == len(text) or text[opening] != "{":
         token = re.compile(r"[0-9A-Za-z.,/+-]*[0-9A-Za-z]").match(text, opening)
         goes_on = token is not None and text[token.end() : token.end() + 1] in ("\\", "^", "_", "!")
@@ -252,11 +255,18 @@ def unwrap_boxes(text: str) -> str:
     ends = _closing_braces(text)
     gone: list[tuple[int, int]] = []
     for box in reversed(list(re.finditer(r"\\(?:boxed|fbox)", text))):
-        found = _box_at(text, box.start(), ends.get)
-        if not found.answer:
+        opening = _AFTER_BOX.match(text, box.end()).end()
+        if opening == len(text) or text[opening] != "{":
+            found = _box_at(text, box.start(), ends.get)
+            first, last, end = opening, found.end if found.answer else opening, found.end
+        else:  # in place: boxes in boxes hold the same text many times
+            end = ends.get(opening, opening) + 1
+            first, last = _AFTER_BOX.match(text, opening + 1).end(), end - 1
+            while last > first and text[last - 1].isspace():
+                last -= 1
+        if last <= first:
             break
-        held = text.rindex(found.answer, found.start, found.end)
-        gone += [(found.start, held), (held + len(found.answer), found.end)]
+        gone += [(box.start(), first), (last, end)]
     pieces, done = [], 0
     for start, end in sorted(gone):
         pieces.append(text[done:start])

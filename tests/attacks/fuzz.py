@@ -25,13 +25,16 @@ sys.path[:0] = [str(ROOT / "src"), str(ROOT / "tests"), str(ROOT / "tests" / "ve
 PATIENCE = 2.0  # seconds of processor time for one input of at most `LONGEST` bytes
 LONGEST = 1024
 # What answers and files are made of; the fuzzer puts them together.
-PIECES = re.split(
-    r"\s",
-    r"""\boxed{ \fbox{ \boxed #### } { \{ \} ( ) [ ] , ; : . .. - + * ** ^ _ = < > ! | % $ & # ' " / \ \\ \frac{ \sqrt{ \pi \pm \cup \infty \text{
+PIECES = [
+    *re.split(
+        r"\s",
+        r"""\boxed{ \fbox{ \boxed #### } { \{ \} ( ) [ ] , ; : . .. - + * ** ^ _ = < > ! | % $ & # ' " / \ \\ \frac{ \sqrt{ \pi \pm \cup \infty \text{
 \le \in \overline{ \circ \begin{pmatrix} \end{pmatrix} \left \right \cdot \times \to \ne x y i e 0 1 7 10 12 100 0.5 1/2 1e400 1e9 0x10 1_000 NaN inf or and
 not answer The final is Answer: cm % degrees million <think> </think> null true [[[ {{{ "step": "stage": "prompt": "answer": "solution": -1 99999999999 \u0000
 \ud800 task: parity seed: n: p_cot: extends: &a *a - --- 9^{9^{9 ５ ٥ ² ½ − – × ∞ √ ° é ⁻""",
-) + ["\n", " ", "\r\n", "\u200b", "\u202e", "\u0338", "\ufeff"]
+    ),
+    *["\n", " ", "\r\n", "\u200b", "\u202e", "\u0338", "\ufeff"],
+]
 # No answer is two of these.
 GOLDS = [
     "7",

@@ -282,6 +282,9 @@ def _of_folder(folder: Path, decoding: str, protocol: str, suite: str, temperatu
             )
         run_dir, stage, step = checkpoint.parents[1], checkpoint.parent.name, step_of(checkpoint)
     here = [r for r in records.read(run_dir) if (r["stage"], r["step"], r["split"]) == (stage, step, "test")]
+    here = [
+        r for r in here if not records.lacking(r, records.NAMED_BY)
+    ]  # without these, no file of theirs can be found
     wanted = {
         "decoding": decoding,
         "protocol": protocol,

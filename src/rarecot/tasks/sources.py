@@ -12,6 +12,7 @@ from rarecot.hub import is_hub_id
 
 SUFFIXES = (".jsonl", ".json", ".parquet")
 SHOWN = 5  # problems of one kind that are listed one by one
+LARGEST_LIST = 1 << 28  # bytes; a JSON list is read whole
 LONGEST_LINE = 1 << 26  # characters; a line is read whole, and no problem is as long
 
 
@@ -170,6 +171,13 @@ def _parquet(path: Path) -> Iterator[Row]:
 
 
 def _list(path: Path) -> Iterator[Row]:
+    if (size := path.stat().st_size) > LARGEST_LIST:
+        raise ConfigError(
+            [
+                f"{path} is a JSON list of {size >> 20} MiB, which would have to be read whole, at some ten times its size. Write it as JSONL, "
+                f"one object a line, or as Parquet."
+            ]
+        )
     try:
         entries = loads(path.read_text(encoding="utf-8-sig"), unique=True)
     except UnicodeDecodeError:
