@@ -119,6 +119,8 @@ class MixtureSpec:
             found.append(
                 f"p_cot is {self.p_cot}: it is the share of demonstrations that are long, so it lies between 0 and 1."
             )
+        if self.seed < 0:
+            found.append(f"seed is {self.seed}: random streams start from 0 or more.")
         if self.rl_split not in RL_SPLITS:
             known = ", ".join(RL_SPLITS)
             found.append(f"rl_split is '{self.rl_split}'{nearest(self.rl_split, RL_SPLITS)} It must be one of {known}.")
