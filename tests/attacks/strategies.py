@@ -8,8 +8,9 @@ import yaml
 from hypothesis import strategies as st
 
 from rarecot import extraction
-from rarecot.parsing import parse, unwrap_boxes
+from rarecot.parsing import STYLES, parse, unwrap_boxes, write
 from rarecot.tasks.corpus import problem_id, steps_of
+from rarecot.verify.compare import at_once
 
 # Each of these took the square of its length, so that a response of a megabyte took hours.
 SQUARES = {
@@ -216,3 +217,37 @@ def damaged(data: bytes, suffix: str, rng: random.Random) -> bytes:
         lines[at] = json.dumps(values).encode()
         return b"\n".join(lines) + b"\n"
     return data[: len(data) // 2] + rng.randbytes(9) + data[len(data) // 2 :]
+
+
+def read_as_anything(text):
+    for style in STYLES:
+        found = parse(text, style)
+        assert not (found.well_formed and not found.answer)
+    unwrap_boxes(text)
+    right = [
+        gold for gold in ("7", "-7", "3/11", "1234567", "x^2+1", "(3,4)", "[3,4]", r"\{1,2\}") if at_once(gold, text)
+    ]
+    assert len(right) <= 1
+
+
+def one_number_is_no_other(gold, other):
+    verdict = [
+        at_once(str(gold), form)
+        for form in (f"{other:,}", f"{other}.0", f"${other}", f"{other} apples", f"x = {other}", f"{other}/1")
+    ]
+    assert verdict == [gold == other] * 6
+    for form in (
+        f"{gold}1",
+        f"1{abs(gold)}1",
+        f"{gold} or {gold + 1}",
+        f"{gold}, {gold + 1}",
+        f"{gold}+1",
+        f"({gold},{gold})",
+        f"{gold}.5",
+    ):
+        assert not at_once(str(gold), form)
+
+
+def what_is_written_is_read(steps, answer):
+    for style in ("hashes", "boxed"):
+        assert parse(write(steps, answer, style), style).answer == answer

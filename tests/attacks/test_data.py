@@ -4,6 +4,7 @@ import json
 import os
 import random
 import resource
+import shutil
 import struct
 import subprocess
 import sys
@@ -26,10 +27,13 @@ from attacks.strategies import (
     SQUARES,
     damaged,
     numbers,
+    one_number_is_no_other,
     plain,
+    read_as_anything,
     row,
     texts,
     weights,
+    what_is_written_is_read,
 )
 from conftest import ROOT
 from hypothesis import HealthCheck, given, settings
@@ -43,7 +47,9 @@ from rarecot.evaluation import generations, records
 from rarecot.evaluation.agreement import _lighteval, _lm_eval
 from rarecot.evaluation.compare import read_answers
 from rarecot.hub import is_hub_id
-from rarecot.parsing import STYLES, parse, unwrap_boxes, write
+from rarecot.mixtures.build import build, load
+from rarecot.mixtures.spec import MixtureSpec, read_mapping
+from rarecot.parsing import STYLES, parse, unwrap_boxes
 from rarecot.report import generations as page
 from rarecot.report.data import read_run
 from rarecot.report.sweep.data import read_sweep
@@ -51,7 +57,6 @@ from rarecot.rewards import REWARDS
 from rarecot.tasks import Jsonl
 from rarecot.tasks.corpus import plain_words, problem_id, steps_of
 from rarecot.verify import verify_all
-from rarecot.verify.compare import at_once
 
 FEW = settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 MANY = settings(FEW, max_examples=4000)
@@ -110,40 +115,6 @@ def test_stars_are_powers_between_operands_and_bold_type_around_them():
         [gold for gold, _ in POWERS], [f"#### {answer}" for _, answer in POWERS], ["hashes"] * len(POWERS)
     )
     assert [pair for pair, verdict in zip(POWERS, found, strict=True) if verdict != "correct"] == []
-
-
-def read_as_anything(text):
-    for style in STYLES:
-        found = parse(text, style)
-        assert not (found.well_formed and not found.answer)
-    unwrap_boxes(text)
-    right = [
-        gold for gold in ("7", "-7", "3/11", "1234567", "x^2+1", "(3,4)", "[3,4]", r"\{1,2\}") if at_once(gold, text)
-    ]
-    assert len(right) <= 1
-
-
-def one_number_is_no_other(gold, other):
-    verdict = [
-        at_once(str(gold), form)
-        for form in (f"{other:,}", f"{other}.0", f"${other}", f"{other} apples", f"x = {other}", f"{other}/1")
-    ]
-    assert verdict == [gold == other] * 6
-    for form in (
-        f"{gold}1",
-        f"1{abs(gold)}1",
-        f"{gold} or {gold + 1}",
-        f"{gold}, {gold + 1}",
-        f"{gold}+1",
-        f"({gold},{gold})",
-        f"{gold}.5",
-    ):
-        assert not at_once(str(gold), form)
-
-
-def what_is_written_is_read(steps, answer):
-    for style in ("hashes", "boxed"):
-        assert parse(write(steps, answer, style), style).answer == answer
 
 
 test_any_text_is_read = FEW(given(texts)(read_as_anything))
@@ -394,6 +365,24 @@ def test_json_and_yaml_are_read_whole_or_refused(tmp_path):
         (tmp_path / name).write_bytes(content)
         assert name in refusal(lambda name=name: read_yaml(tmp_path / name))
     assert "nowhere" in refusal(lambda: read_json(tmp_path / "nowhere", "Restore it."))
+
+
+@pytest.mark.parametrize(
+    "text", ["task: parity\nseed: -1", "extends: 3", "extends: [a]", "3: 4", "task: [parity]", "n: .inf"]
+)
+def test_specs_that_make_no_sense(tmp_path, text):
+    (tmp_path / "spec.yaml").write_text(text)
+    refusal(lambda: MixtureSpec.from_mapping(read_mapping(tmp_path / "spec.yaml")))
+
+
+def test_a_scratched_mixture_is_refused(tmp_path):
+    build(MixtureSpec.from_mapping({"task": "parity", "d": 8, "n": 8, "n_rl": 4, "n_test": 4})).save(tmp_path / "whole")
+    rng = random.Random(0)
+    for case in range(40):
+        folder = shutil.copytree(tmp_path / "whole", tmp_path / str(case))
+        victim = rng.choice(sorted(folder.rglob("*.arrow")))
+        victim.write_bytes(damaged(victim.read_bytes(), ".arrow", rng))
+        assert folder.name in refusal(lambda folder=folder: load(folder))
 
 
 def test_names_and_counts_of_generations_that_lie(tmp_path):

@@ -188,6 +188,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
         seen.append(following.resolve())
         own = _read_yaml(following)
         base = own.pop("extends", None)
+        if not isinstance(base, str | None):
+            raise ConfigError([f"{following}: extends is {base!r}, where the path of one YAML is needed."])
         values = {**own, **values}
         following = following.parent / base if base else None
     return values
