@@ -54,3 +54,27 @@ def test_weights_that_end_too_early_are_damaged(tmp_path, missing, faults):
     whole = struct.pack("<Q", len(header)) + header + bytes(16)
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) - missing])
     assert len(checkpoints.damage(tmp_path)) == faults
+
+
+def test_the_newest_are_kept_and_a_half_removed_one_counts_no_more(tmp_path, monkeypatch):
+    for step in (2, 10, 9, 30):
+        saved(tmp_path, step)
+    saved(tmp_path, 40, whole=False)
+    (tmp_path / "checkpoint-2" / "trainer_state.json").touch()  # the last to be changed, and still the oldest
+    checkpoints.keep_newest(tmp_path, None)
+    checkpoints.keep_newest(tmp_path, 0)
+    assert len(checkpoints.complete(tmp_path)) == 4
+    checkpoints.keep_newest(tmp_path, 3)
+    assert [checkpoints.step_of(folder) for folder in checkpoints.complete(tmp_path)] == [9, 10, 30]
+
+    def killed(folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoints.shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            checkpoints.keep_newest(tmp_path, 2)
+    assert (tmp_path / "checkpoint-9").is_dir()
+    assert [checkpoints.step_of(folder) for folder in checkpoints.complete(tmp_path)] == [10, 30]
+    checkpoints.remove_incomplete(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-30"]

@@ -1,5 +1,7 @@
 """What is recorded of a batch of rollouts, and the trainer's scores, by hand."""
 
+import dataclasses
+
 import pytest
 import torch
 import yaml
@@ -49,6 +51,17 @@ def test_the_record_of_a_batch(opened):
     assert (made["reward_long_mean"], made["reward_short_mean"]) == (1, pytest.approx(3 / 7))
     assert (made["long_share"], made["truncated_share"]) == (pytest.approx(2 / 9), pytest.approx(1 / 9))
     assert "tokens_seen" not in made
+
+
+def test_a_batch_that_comes_again_after_a_kill_has_one_line(opened):
+    run, heard = opened[0], []
+    run.listeners.append(heard.append)
+    record = {"stage": "grpo", "step": 3, "split": "rollouts", "seed": 0, "decoding": "sampled", "reward_mean": 0.5}
+    for each in (run, run, dataclasses.replace(run)):  # the last as a process that goes on sees it
+        each.append(record)
+    run.append({**record, "step": 4})
+    assert (run.dir / records.FILE).read_bytes().count(b"\n") == 2
+    assert len(heard) == 4, "a tracker that begins anew is told again"
 
 
 @pytest.mark.slow
