@@ -83,8 +83,6 @@ def main() -> None:
     command = serving.command(folder, **{k: v for k, v in vars(args).items() if k not in ours})
     print(f"serving {folder} at http://{args.host}:{args.port}" + (f", log in {log}" if log else ""), flush=True)
     environment = {**serving.environment(), **os.environ}
-    if log is None:
-        os.execve(command[0], command, environment)
     how = {"start_new_session": True, "preexec_fn": stopping.die_with_parent}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **how) as server:
         sys.exit(serving.follow(server, log))

@@ -450,6 +450,14 @@ def test_a_damaged_file_of_a_run_is_named(tmp_path, run, name):
             assert name in refusal(lambda: read_run(tmp_path))
 
 
+def test_a_run_whose_config_is_damaged_is_not_gone_on_with(tmp_path):
+    from rarecot.training.run import _read
+
+    for content in (b"", b"[1]", b"sft: 3", b"sft: {", b"\x00", b"\xff\xfe"):
+        (tmp_path / "config.yaml").write_bytes(content)
+        assert "config.yaml" in refusal(lambda: _read(tmp_path / "config.yaml"))
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"runs": 3}', '{"name": "a", "figure": [], "runs": [{}]}', DEEP])
 def test_a_damaged_sweep_is_named(tmp_path, content):
     (tmp_path / "sweep.json").write_text(content)

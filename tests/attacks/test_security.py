@@ -234,6 +234,8 @@ def test_a_pickle_in_a_resumed_checkpoint_is_not_run(stopped_run, tmp_path, name
     assert not canary.exists()
     assert result.returncode == 1
     assert "Weights only load failed" in result.stderr
+    assert "Remove that folder" in result.stderr
+    assert "Traceback" not in result.stderr
 
 
 # ---------------------------------------------------------------- names and numbers that lead elsewhere

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rarecot import checkpoints
+from rarecot.documents import read_json
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.mixtures.spec import read_mapping, wherever
@@ -128,6 +129,20 @@ def _defaults(recipe: str, names: set[str]) -> dict[str, Any]:
     return {name: fields[name] for name in names & set(fields)}
 
 
+def _written(path: Path) -> list[dict[str, Any]]:
+    """The runs in a `sweep.json`.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    remedy = "Restore it, or use another --sweep_dir."
+    runs = read_json(path, remedy).get("runs")
+    needed = ("run_dir", "recipe", "asked", "starts_from")
+    if not isinstance(runs, list) or not all(isinstance(run, dict) and set(needed) <= set(run) for run in runs):
+        raise ConfigError([f"{path} does not list runs as a sweep writes them. {remedy}"])
+    return runs
+
+
 def _differences(sweep: Sweep, entries: list[dict[str, Any]]) -> list[str]:
     """In what the directory's sweep differs from this one; more runs than before are no difference."""
     path = sweep.dir / FILE
@@ -136,7 +151,7 @@ def _differences(sweep: Sweep, entries: list[dict[str, Any]]) -> list[str]:
     remedy = "Use another --sweep_dir: a directory holds one sweep, which may grow but not change."
     new = {(entry["run_dir"], entry["recipe"]): entry for entry in json.loads(json.dumps(entries))}
     problems = []
-    for old in json.loads(path.read_text())["runs"]:
+    for old in _written(path):
         where = f"{old['run_dir']} ({old['recipe']})"
         now = new.get((old["run_dir"], old["recipe"]))
         if now is None:

@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from rarecot import checkpoints
+from rarecot.documents import read_json, read_yaml
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.evaluation.lineage import CONFIG, VERSIONS
@@ -27,6 +28,7 @@ from rarecot.training.start import model_folder
 from rarecot.whole import write_text
 
 LOCK = ".lock"
+_RESTORE = "Restore it, or use another --run_dir."
 _NEW = ".new"  # end of the name of a run's folder, while what another is to share with it is copied there
 
 PACKAGES = (
@@ -277,9 +279,9 @@ def _changes(request: Request, flat: dict[str, Any], mixture: Mixture) -> list[s
         changes += [f"{request.stage}: {k} {old[k]!r} → {flat[k]!r}" for k in sorted(changed)]
     manifest = request.run_dir / MANIFEST
     if not changes and begun and manifest.is_file():
-        known = json.loads(manifest.read_text())["sha256"]
+        known = read_json(manifest, _RESTORE).get("sha256")
         if known != mixture.manifest["sha256"]:
-            changes.append(f"mixture {known[:12]} → {mixture.manifest['sha256'][:12]}")
+            changes.append(f"mixture {str(known)[:12]} → {mixture.manifest['sha256'][:12]}")
     return changes
 
 
@@ -315,8 +317,17 @@ def _move_aside(run_dir: Path, before: str) -> None:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """A YAML or JSON mapping; empty if there is no such file."""
-    return (yaml.safe_load(path.read_text()) or {}) if path.is_file() else {}
+    """What CONFIG or VERSIONS (YAML, as JSON is) say of each stage; empty if there is no such file.
+
+    Raises:
+        ConfigError: it is damaged.
+    """
+    found = read_yaml(path, _RESTORE) if path.is_file() else {}
+    if odd := [stage for stage, said in found.items() if not isinstance(said, dict)]:
+        raise ConfigError(
+            [f"{path}: {odd[0]} holds {type(found[odd[0]]).__name__}, where keys and values are needed. {_RESTORE}"]
+        )
+    return found
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 from accelerate.utils import DistributedType
@@ -25,6 +26,11 @@ from rarecot.training.preemption import DataPosition, StopCallback
 from rarecot.training.run import Run
 from rarecot.training.text import Text
 from rarecot.training.tracking import listener
+
+UNREADABLE = (
+    "Weights only load failed",
+    "PytorchStreamReader failed",
+)  # torch's words for a pickle it does not trust, and half a file
 
 
 class ProgressLine(ProgressCallback):
@@ -186,6 +192,7 @@ def fit(
 
     Raises:
         Stopped: it was asked to stop, and has saved.
+        RunError: the checkpoint to go on from is damaged.
     """
     stop = StopCallback()
     for callback in (PrinterCallback, ProgressCallback):
@@ -197,7 +204,15 @@ def fit(
         trainer.add_callback(ProgressLine(title, latest))
     if run.request.arguments.split_by_length:
         split_by_length(base_model(trainer.model))
-    trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    try:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    except (UnpicklingError, RuntimeError) as error:
+        if resume is None or not any(words in str(error) for words in UNREADABLE):
+            raise
+        raise RunError(
+            f"torch refuses to read the trainer's state in {resume} ({str(error).splitlines()[0]}): a file there is damaged, or was not "
+            f"written by this trainer. Remove that folder, and the same command goes on from the checkpoint before it."
+        ) from error
     state = trainer.state
     if state.global_step < state.max_steps:
         if stop.stopped:

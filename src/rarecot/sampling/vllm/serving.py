@@ -87,25 +87,29 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def follow(server: subprocess.Popen, log: Path) -> int:
-    """Copy a server's output to our own and to a log until it ends; a signal to us ends it. Returns its exit status. What it started ends with it:
+def follow(server: subprocess.Popen, log: Path | None) -> int:
+    """Copy a server's output to our own, and to a log if there is to be one, until it ends; a signal to us ends it. Returns its exit status. What it started ends with it:
     an engine that outlives its server answers nobody.
 
     Args:
         server: leader of a session, with its output in a pipe.
-        log: is overwritten.
+        log: is overwritten; None: there is none.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         if signal.getsignal(number) != signal.SIG_IGN:  # as nohup asks
             signal.signal(number, lambda *_: server.terminate())
-    log.parent.mkdir(parents=True, exist_ok=True)
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
 
     def copy() -> None:
-        with log.open("wb", buffering=0) as file:
+        with log.open("wb", buffering=0) if log else contextlib.nullcontext() as file:
             for line in server.stdout:
-                file.write(line)
-                sys.stdout.buffer.write(line)
-                sys.stdout.buffer.flush()
+                for place in filter(None, (file, sys.stdout.buffer)):
+                    with contextlib.suppress(
+                        OSError
+                    ):  # a full disk, a reader that went: the server must not wait for either
+                        place.write(line)
+                        place.flush()
 
     copying = threading.Thread(target=copy)
     copying.start()

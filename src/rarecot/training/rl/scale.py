@@ -15,11 +15,11 @@ Nothing here was measured. The sizes of weights, gradients and AdamW are exact; 
   of the peak (Llama 3 reports 0.38–0.43, arXiv 2407.21783, table 4), or as long as their communication takes, whichever is more.
 """
 
-import json
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from rarecot.documents import read_json
 from rarecot.errors import ConfigError
 from rarecot.training.rl.memory_plan import GIB, MemoryPlan, activation_bytes, cache_bytes
 
@@ -352,7 +352,7 @@ def read_model(folder: Path) -> Model:
         raise ConfigError(
             [f"{folder} holds no config.json. Name a folder with a model (a hub id is not fetched here)."]
         )
-    config = json.loads(path.read_text())
+    config = read_json(path, "Restore it, or name another folder.")
     names = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
     if lacking := [name for name in names if not isinstance(config.get(name), int)]:
         raise ConfigError(
