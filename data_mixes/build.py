@@ -6,14 +6,14 @@
 DIR then holds the splits (`datasets.load_from_disk(DIR)`) and `manifest.json`; recipes take it as `--mixture DIR`.
 """
 
-import argparse
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rarecot.errors import ConfigError, exit_with
+from rarecot.command_line import Parser
+from rarecot.errors import exit_with, unwritable
 from rarecot.hub import tokenizer_folder
-from rarecot.mixtures.spec import MixtureSpec, pairs, read_mapping
+from rarecot.mixtures.spec import asked
 from rarecot.quiet import quiet
 from rarecot.rendering import TEMPLATES, Template, load_tokenizer, render_demonstrations
 from rarecot.tasks import Generated
@@ -23,18 +23,21 @@ if TYPE_CHECKING:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("spec", type=Path, help="a mixture's YAML")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; must not hold anything yet")
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="print N rendered examples of each kind")
+    parser.add_argument(
+        "--show", type=int, default=0, interval="[0, inf)", metavar="N", help="print N rendered examples of each kind"
+    )
     parser.add_argument("--model", help="measure lengths in this model's tokens, and show examples as it reads them")
     parser.add_argument(
         "--template", choices=TEMPLATES, help="with --model: around a prompt (default: plain for corpora)"
     )
     args, rest = parser.parse_known_args()
-    if args.out.exists() and any(args.out.iterdir()):
-        raise ConfigError([f"{args.out} is not empty, and nothing is overwritten. Choose another --out."])
-    spec = MixtureSpec.from_mapping({**read_mapping(args.spec), **pairs(rest)}, where=str(args.spec))
+    problems = parser.problems + (unwritable(args.out) if args.out else [])
+    if args.out and args.out.is_dir() and any(args.out.iterdir()):
+        problems.append(f"{args.out} is not empty, and nothing is overwritten. Choose another --out.")
+    spec = asked(args.spec, rest, problems)
     folder = tokenizer_folder(args.model, "--model") if args.model else None
 
     from rarecot.mixtures.build import DROPPED, build

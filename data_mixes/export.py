@@ -7,12 +7,12 @@
 DIR/README.md then says which options verl has to be given.
 """
 
-import argparse
 from pathlib import Path
 
-from rarecot.errors import ConfigError, exit_with, unwritable
+from rarecot.command_line import Parser
+from rarecot.errors import exit_with, unwritable
 from rarecot.hub import tokenizer_folder
-from rarecot.mixtures.spec import MixtureSpec, pairs, read_mapping, spec_of_manifest
+from rarecot.mixtures.spec import asked
 from rarecot.quiet import quiet
 from rarecot.rendering import TEMPLATES, Template, load_tokenizer
 from rarecot.rewards import CORRECTNESS
@@ -21,7 +21,7 @@ from rarecot.tasks import Generated
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("mixture", type=Path, help="a mixture's YAML, or the folder of a built mixture")
     parser.add_argument("--to", choices=("verl",), required=True, help="the engine")
     parser.add_argument("--out", type=Path, required=True, help="folder to write; must not hold anything yet")
@@ -32,17 +32,10 @@ def main() -> None:
     parser.add_argument("--model", help="folder or hub id of the model to train, for its tokenizer")
     args, rest = parser.parse_known_args()
     weights = args.reward_weights or [1.0] * len(args.reward_funcs)
-    problems = problems_with(args.reward_funcs, weights) + unwritable(args.out)
-    if args.out.is_dir() and any(args.out.iterdir()):
+    problems = parser.problems + problems_with(args.reward_funcs, weights) + (unwritable(args.out) if args.out else [])
+    if args.out and args.out.is_dir() and any(args.out.iterdir()):
         problems.append(f"{args.out} is not empty, and nothing is overwritten. Choose another --out.")
-    if args.mixture.is_dir() and rest:
-        problems.append(f"{args.mixture} is built, so {' '.join(rest)} comes too late. Give its YAML, or leave it out.")
-    if problems:
-        raise ConfigError(problems)
-    if args.mixture.is_dir():
-        spec = spec_of_manifest(args.mixture)
-    else:
-        spec = MixtureSpec.from_mapping({**read_mapping(args.mixture), **pairs(rest)}, where=str(args.mixture))
+    spec = asked(args.mixture, rest, problems)
     template = Template(args.template or ("bare" if isinstance(spec.task, Generated) else "chat"), args.system)
     folder = tokenizer_folder(args.model, "--model") if args.model else None
 

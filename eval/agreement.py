@@ -5,14 +5,14 @@
 The other file is lighteval's details (`--save-details`) or the samples of lm-evaluation-harness (`--log_samples`).
 """
 
-import argparse
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with, printable
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("ours", type=Path, help="a file of generations of eval/run.py, one response a problem")
     parser.add_argument(
         "theirs", type=Path, help="details of lighteval (.parquet) or samples of lm-evaluation-harness (.jsonl)"
@@ -22,7 +22,7 @@ def main() -> None:
     )
     parser.add_argument("--task", default="gsm8k", help="whose protocol it is")
     parser.add_argument("--protocol", default="", help="its YAML, if it is one of your own")
-    parser.add_argument("--show", type=int, default=20, help="disagreements that are written out")
+    parser.add_argument("--show", type=int, default=20, interval="[0, inf)", help="disagreements that are written out")
     args = parser.parse_args()
     if missing := [f"there is no {path}." for path in (args.ours, args.theirs) if not path.is_file()]:
         raise ConfigError(missing)

@@ -7,11 +7,11 @@ Ours and the other take turns, one step each, so that a machine whose speed drif
 the turns, with the range that holds the middle 80 % of them. The sampler rows need vLLM; "ours" is what `auto` picked.
 """
 
-import argparse
 import json
 import sys
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with
 from rarecot.sampling.vllm import support
 from rarecot.tasks import Gsm8k, Math
@@ -23,11 +23,19 @@ LOOPS = ("ntp_step", "grpo_round")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--rows", default=",".join(LOOPS), help=f"comma-separated, of {', '.join(ROWS)}")
     parser.add_argument("--json", type=Path, help="also write the rows here")
-    parser.add_argument("--steps", type=int, default=200, help="NTP steps (GRPO starts from the model they make)")
-    parser.add_argument("--rounds", type=int, default=12, help="GRPO rounds; also how often the samplers take turns")
+    parser.add_argument(
+        "--steps", type=int, default=200, interval="[1, 1e9]", help="NTP steps (GRPO starts from the model they make)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=int,
+        default=12,
+        interval="[1, 1e9]",
+        help="GRPO rounds; also how often the samplers take turns",
+    )
     parser.add_argument("--gsm8k", default=Gsm8k.source, help="verify_gsm8k: folder or hub id")
     parser.add_argument("--math", default=Math.source, help="verify_math: folder or hub id")
     args = parser.parse_args()

@@ -5,14 +5,14 @@ python eval/browse.py runs/headline-seed0 runs/headline-seed1 --out seeds.html -
 python eval/browse.py runs/a/completions/grpo-000030-test-greedy-t0-n1024x1-max51-seed30-native.parquet --limit 0
 """
 
-import argparse
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with, printable, unwritable
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument(
         "inputs",
         nargs="+",
@@ -25,6 +25,7 @@ def main() -> None:
         "--limit",
         type=int,
         default=200,
+        interval="[0, inf)",
         help="responses of each evaluation at most, those of its first problems; 0: all (default: 200)",
     )
     args = parser.parse_args()

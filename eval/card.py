@@ -5,16 +5,16 @@ python eval/card.py runs/parity-headline/grpo/checkpoint-30 --push me/parity-grp
 python eval/card.py runs/parity-headline/grpo --push me/parity-grpo --dry_run         what would be pushed; no network
 """
 
-import argparse
 import os
 from pathlib import Path
 
 from rarecot import checkpoints
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("checkpoint", type=Path, help="a complete checkpoint of a run, or a stage's folder: its newest")
     parser.add_argument("--push", metavar="REPO_ID", help="upload it to this repository of the hub, made if need be")
     parser.add_argument("--private", action="store_true", help="--push: nobody else may see it")

@@ -7,14 +7,14 @@ Each is a checkpoint (or stage) of a run, an --out folder of eval/run.py, or a f
 response length and long share with 95 % intervals, and how likely so much disagreement would be if the two were equally good.
 """
 
-import argparse
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with, printable
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("a", type=Path, metavar="A")
     parser.add_argument("b", type=Path, metavar="B")
     parser.add_argument(
@@ -24,7 +24,9 @@ def main() -> None:
     parser.add_argument(
         "--suite", default="", help="of folders: the name of a suite of published problems (gsm8k, math-500, …)"
     )
-    parser.add_argument("--temperature", type=float, help="of folders: at which, if they have several")
+    parser.add_argument(
+        "--temperature", type=float, interval="[0, 100]", help="of folders: at which, if they have several"
+    )
     args = parser.parse_args()
     if missing := [str(path) for path in (args.a, args.b) if not path.exists()]:
         raise ConfigError(

@@ -7,12 +7,12 @@ Samples the problems of the checkpoint's own run (or of a suite), measures how o
 are right, and where greedy decoding would change sides, and predicts from that.
 """
 
-import argparse
 import json
 from dataclasses import replace
 from pathlib import Path
 
 from rarecot.checkpoints import misfits, model_folder, read_stamp
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with
 from rarecot.evaluation.suite import Suite, read_suite
 from rarecot.forecast.pay import Pay
@@ -23,38 +23,35 @@ from rarecot.sampling import BACKENDS, Samplers
 from rarecot.sampling.vllm import support
 from rarecot.theory.predict import GUESS_RATES
 
+COUNT = "[1, 1e9]"
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--model", required=True, help="a checkpoint folder, or a hub id")
     parser.add_argument("--suite", type=Path, help="whose problems to ask; by default those of the checkpoint's run")
     parser.add_argument("--source", help="folder, file or hub id of the corpus, instead of its mixture's")
-    parser.add_argument("--n", type=int, default=256, help="problems")
-    parser.add_argument("--samples", type=int, default=4, help="responses a problem")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of RL's rollouts")
+    parser.add_argument("--n", type=int, default=256, interval=COUNT, help="problems")
+    parser.add_argument("--samples", type=int, default=4, interval=COUNT, help="responses a problem")
+    parser.add_argument("--temperature", type=float, default=1.0, interval="(0, 100)", help="of RL's rollouts")
     parser.add_argument("--max_completion_length", type=int, default=0, help="RL's cap in tokens; 0: the suite's")
     parser.add_argument("--reward_funcs", nargs="+", default=["answer"], help=f"of {', '.join(REWARDS)}")
     parser.add_argument("--reward_weights", nargs="+", type=float, default=[], help="one each; 1 each by default")
     parser.add_argument("--false_positive_rate", type=float, default=0.0, help="of a noisy verifier")
     parser.add_argument("--false_negative_rate", type=float, default=0.0, help="of a noisy verifier")
     parser.add_argument("--keep_from", type=float, default=1.0, help="STaR: total reward from which a response is kept")
-    parser.add_argument("--prompts_per_round", type=int, default=2048, help="STaR: for counting rollouts")
+    parser.add_argument(
+        "--prompts_per_round", type=int, default=2048, interval=COUNT, help="STaR: for counting rollouts"
+    )
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: vLLM where it is here and pays")
-    parser.add_argument("--batch_size", type=int, default=256, help="sequences decoded together")
+    parser.add_argument("--batch_size", type=int, default=256, interval=COUNT, help="sequences decoded together")
     parser.add_argument("--out", type=Path, default=Path("plan"), help="folder for plan.json and plan.png")
-    args = parser.parse_args()
+    args = parser.parse_args(refuse=False)
     pay = Pay(
         *(tuple(args.reward_funcs), tuple(args.reward_weights), args.false_positive_rate, args.false_negative_rate),
         *(args.keep_from, args.max_completion_length),
     )
-    problems = pay.problems() + [
-        f"{key} is {getattr(args, key)}: it must be 1 or more."
-        for key in ("n", "samples", "prompts_per_round", "batch_size")
-        if getattr(args, key) < 1
-    ]
-    if not 0 < args.temperature < 100:
-        problems.append(f"temperature is {args.temperature:g}: the modes are measured by sampling, so it is above 0.")
-    if problems:
+    if problems := [*parser.problems, *pay.problems()]:
         raise ConfigError(problems)
     folder = model_folder(args.model)
     suite, spec = read_suite(args.suite) if args.suite else (Suite(), None)

@@ -5,16 +5,16 @@ python eval/report.py runs/headline-seed0 runs/headline-seed1 runs/headline-seed
 python eval/report.py sweeps/threshold                      a folder with a sweep.json
 """
 
-import argparse
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with, printable, unwritable
 
 PAGE = "generations.html"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("runs", nargs="+", type=Path, metavar="DIR", help="run directories, or one sweep's")
     parser.add_argument(
         "--out", type=Path, help="folder for report.html and figures/ (default: the run or sweep itself)"

@@ -19,6 +19,7 @@ from typing import Any
 
 from rarecot import stopping
 from rarecot.checkpoints import incomplete, model_folder
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, Stopped, exit_with
 from rarecot.evaluation import records
 from rarecot.evaluation.checks import request_problems
@@ -33,30 +34,29 @@ from rarecot.sampling.vllm import support
 
 def main() -> None:
     stopping.leave_at_once()  # what is not finished is no loss, and is made again
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    target = parser.add_mutually_exclusive_group(required=True)
-    target.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
-    target.add_argument("--model", help="a checkpoint folder, or a hub id")
+    parser = Parser(__doc__)
+    parser.add_argument("--run", type=Path, help="a run directory: all its complete checkpoints")
+    parser.add_argument("--model", help="a checkpoint folder, or a hub id")
     parser.add_argument("--suite", type=Path, help="what to evaluate; a run's own problems by default")
     names = ", ".join(protocol_names())
     parser.add_argument("--protocol", help=f"how to ask and read, instead of the suite's: {names}; or a YAML")
-    parser.add_argument("--n", type=int, help="problems, from the start, instead of the suite's; 0: all")
+    parser.add_argument(
+        "--n", type=int, interval="[0, inf)", help="problems, from the start, instead of the suite's; 0: all"
+    )
     parser.add_argument("--source", help="folder, file or hub id of the suite's corpus, instead of its own")
     parser.add_argument("--backend", choices=BACKENDS, default="auto", help="auto: vLLM where it is here and pays")
     parser.add_argument("--out", type=Path, help="--model: folder for records.jsonl and the generations")
-    parser.add_argument("--batch_size", type=int, default=256, help="sequences decoded together")
-    args = parser.parse_args()
+    parser.add_argument("--batch_size", type=int, default=256, interval="[1, 1e9]", help="sequences decoded together")
+    args, problems = parser.parse_args(refuse=False), parser.problems
+    if (args.run is None) == (args.model is None):
+        raise ConfigError([*problems, "name what to evaluate: --run or --model, one of them."])
     suite, spec = read_suite(args.suite) if args.suite else (Suite(), None)
-    changes = {"protocol": args.protocol, "n": args.n}
-    suite = replace(suite, **{key: value for key, value in changes.items() if value is not None})
+    suite = replace(suite, **{k: v for k, v in (("protocol", args.protocol), ("n", args.n)) if v is not None})
     if args.source and spec:
         spec = with_source(spec, args.source)
-    folder = model_folder(args.model) if args.model else None
-    problems = request_problems(suite, spec, args.run, folder, args.out)
-    if args.batch_size < 1:
-        problems.append(f"batch_size is {args.batch_size}: it counts sequences, so it must be 1 or more.")
-    if args.source and spec is None:
-        problems.append("--source says where a suite's problems lie: name the --suite.")
+    folder = model_folder(args.model) if args.model and not problems else None
+    problems += ["--source says where a suite's problems lie: name the --suite."] if args.source and not spec else []
+    problems += request_problems(suite, spec, args.run, folder, args.out)
     if problems:
         raise ConfigError(problems)
 

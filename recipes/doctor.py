@@ -5,16 +5,16 @@
 Tries packages, disk, memory, device, a gloo (and NCCL) broadcast, and with vLLM its import, a generation and a weight sync.
 """
 
-import argparse
 import sys
 from pathlib import Path
 
-from rarecot.errors import EXIT_FAILED
+from rarecot.command_line import Parser
+from rarecot.errors import EXIT_FAILED, exit_with
 from rarecot.training import doctor
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--run_dir", type=Path, default=Path(), help="where runs will be written")
     findings = doctor.examine(parser.parse_args().run_dir)
     print(*findings, sep="\n")
@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_with(main)

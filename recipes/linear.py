@@ -7,11 +7,11 @@
 What each experiment measures: src/rarecot/theory/linear/experiments.py; the options: spec.py beside it.
 """
 
-import argparse
 import json
 import time
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with
 from rarecot.mixtures.spec import read_mapping
 from rarecot.theory.linear.spec import LinearSpec, options
@@ -19,17 +19,22 @@ from rarecot.theory.linear.spec import LinearSpec, options
 
 def parse() -> LinearSpec:
     """The experiment that the command line asks for; every mistake ends here, before anything is computed."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the experiment's YAML")
     args, words = parser.parse_known_args()
-    values, problems = read_mapping(args.config), []
+    values, problems, seen = {}, parser.problems, set()
+    try:
+        values = read_mapping(args.config)
+    except ConfigError as error:
+        problems += error.problems
     while words:
         key, has_value, value = words.pop(0).partition("=")
         if not key.startswith("--") or (not has_value and not words):
             problems.append(f"cannot read '{key}': options are given as --key value.")
             continue
+        if key in seen:
+            problems.append(f"{key} is given twice. Leave one of them out.")
+        seen.add(key)
         values[key.removeprefix("--")] = value if has_value else words.pop(0)
     spec, more = LinearSpec.from_mapping(values)
     problems += more

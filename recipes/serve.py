@@ -7,13 +7,13 @@
 It listens on this machine alone unless --host says otherwise. Stop it with Ctrl-C or SIGTERM.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 from rarecot import checkpoints, stopping
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with
 from rarecot.sampling.vllm import serving, support
 from rarecot.training.request import parse
@@ -21,39 +21,40 @@ from rarecot.training.start import model_folder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = Parser(__doc__)
     parser.add_argument("--run_dir", type=Path, help="serve its newest checkpoint in sft/, and log to server.log there")
     parser.add_argument("--model", type=Path, help="serve this checkpoint")
     parser.add_argument("--config", help="serve what this recipe's run starts from; further options are the recipe's")
     parser.add_argument("--recipe", choices=("grpo", "reinforce"), default="grpo", help="whose --config it is")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 for other nodes")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=int, default=8000, interval="[1, 65535]")
     parser.add_argument(
         "--dtype", default="auto", help="auto: bfloat16 on a GPU, float32 on a CPU; as the trainer's vllm_dtype"
     )
     parser.add_argument(
-        "--max_model_len", type=int, help="prompt and response in tokens; default: the model's positions"
+        "--max_model_len",
+        type=int,
+        interval="[1, 1e9]",
+        help="prompt and response in tokens; default: the model's positions",
     )
-    parser.add_argument("--gpu_memory_utilization", type=float, default=0.9)
-    parser.add_argument("--tensor_parallel_size", type=int, default=1)
+    parser.add_argument("--gpu_memory_utilization", type=float, default=0.9, interval="(0, 1]")
+    parser.add_argument("--tensor_parallel_size", type=int, default=1, interval="[1, 1024]")
     parser.add_argument("--log", type=Path, help="write the server's output here too")
     args, rest = parser.parse_known_args()
-    problems = support.problems()
+    problems = [*parser.problems, *support.problems()]
     if rest and not args.config:
         problems.append(f"cannot read '{' '.join(rest)}': only a recipe takes further options (--config).")
     if args.config and args.model:
         problems.append("--config says what to serve, and so does --model: leave one of them out.")
     if args.config:
-        words = [
-            *rest,
-            *(["--run_dir", str(args.run_dir)] if args.run_dir else []),
-            "--use_vllm",
-            "--vllm_mode",
-            "server",
-        ]
-        request = parse(args.recipe, "", ["--config", args.config, *words])
+        given = {word.partition("=")[0] for word in rest}  # a recipe takes nothing twice
+        words = [*rest, *(["--run_dir", str(args.run_dir)] if args.run_dir else [])]
+        words += [] if "--use_vllm" in given else ["--use_vllm", "true"]
+        words += [] if "--vllm_mode" in given else ["--vllm_mode", "server"]
+        try:
+            request = parse(args.recipe, "", ["--config", args.config, *words])
+        except ConfigError as error:
+            raise ConfigError([*problems, *error.problems]) from None
         args.run_dir, args.max_model_len = request.run_dir, args.max_model_len or request.tokens_needed
         args.dtype = request.arguments.vllm_dtype if args.dtype == "auto" else args.dtype
         folder = model_folder(request)

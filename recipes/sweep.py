@@ -9,12 +9,12 @@
 Started again, it skips what is done and goes on with what was interrupted; asked to stop (USR1, TERM), its runs save and leave.
 """
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
 
 from rarecot import stopping
+from rarecot.command_line import Parser
 from rarecot.errors import EXIT_FAILED, ConfigError, exit_with
 from rarecot.sweeps import local, plan
 from rarecot.sweeps.spec import read_sweep
@@ -26,19 +26,27 @@ SUBMIT = RECIPES.parent / "slurm" / "submit.sh"
 
 def main() -> None:
     stopping.listen()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--config", type=Path, required=True, help="the sweep's YAML")
     parser.add_argument("--sweep_dir", type=Path, help="where its runs go, instead of the YAML's")
     parser.add_argument("--from", dest="start", type=Path, help="a run directory that its first stage goes on from")
-    parser.add_argument("--jobs", type=int, default=1, help="runs at a time (Slurm: array tasks at a time)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, interval="[1, 1000]", help="runs at a time (Slurm: array tasks at a time)"
+    )
     parser.add_argument("--dry_run", action="store_true", help="only say what would be run")
-    parser.add_argument("--task", type=int, help="only this run that starts by itself, and those that go on from it")
+    parser.add_argument(
+        "--task",
+        type=int,
+        interval="[0, inf)",
+        help="only this run that starts by itself, and those that go on from it",
+    )
     parser.add_argument("--slurm", type=Path, metavar="SCRIPT", help="submit one job array with this script")
     args, options = parser.parse_known_args()
-    if args.jobs < 1:
-        raise ConfigError([f"--jobs is {args.jobs}: it counts runs at a time, so it must be 1 or more."])
+    problems = parser.problems
     if options and not args.slurm:
-        raise ConfigError([f"cannot read '{' '.join(options)}': only sbatch takes further options (--slurm)."])
+        problems.append(f"cannot read '{' '.join(options)}': only sbatch takes further options (--slurm).")
+    if problems:
+        raise ConfigError(problems)
     sweep = read_sweep(args.config, args.sweep_dir, args.start)
     entries = plan.check(sweep)
     roots = sum(run.after is None for run in sweep.runs)

@@ -6,16 +6,16 @@
 Nothing is measured: equations and assumptions stand in src/rarecot/training/rl/scale.py.
 """
 
-import argparse
 from dataclasses import fields
 from pathlib import Path
 
+from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with, nearest
 from rarecot.training.rl.scale import MODELS, Machine, Round, problems_with, read_model, table
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--models", nargs="+", default=[], help=f"of {', '.join(MODELS)}; all by default")
     parser.add_argument("--model", type=Path, help="instead: a folder with a Llama-like model's config.json")
     parser.add_argument("--gpus", nargs="+", type=int, default=[1, 8, 16, 64], help="numbers of GPUs")
@@ -23,9 +23,9 @@ def main() -> None:
         for field in fields(made):
             help = f"{what}; default {field.default:g}"
             parser.add_argument(f"--{field.name}", type=field.type, default=field.default, help=help)
-    args = parser.parse_args()
+    args = parser.parse_args(refuse=False)
     work, machine = (made(**{f.name: getattr(args, f.name) for f in fields(made)}) for made in (Round, Machine))
-    problems = problems_with(machine, work, args.gpus)
+    problems = parser.problems + problems_with(machine, work, args.gpus)
     for name in args.models:
         if name not in MODELS:
             problems.append(

@@ -6,7 +6,9 @@ from typing import Any
 
 import yaml
 
+from rarecot import strict_yaml
 from rarecot.errors import ConfigError
+from rarecot.values import shown
 
 
 def loads(text: str | bytes, unique: bool = False) -> Any:
@@ -60,9 +62,7 @@ def read_yaml(path: Path, remedy: str = "Give a YAML with `key: value` lines.") 
         ConfigError: it cannot be read, is not valid YAML, or holds anything but `key: value` lines.
     """
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise ConfigError([f"{path} is not valid YAML: nested too deep. {remedy}"]) from error
+        found = strict_yaml.load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: not UTF-8, or a date that there is not
         raise ConfigError([f"{path} is not valid YAML: {why(error)}. {remedy}"]) from error
     return _mapping(found, path, "`key: value` lines", remedy)
@@ -70,9 +70,10 @@ def read_yaml(path: Path, remedy: str = "Give a YAML with `key: value` lines.") 
 
 def _mapping(found: Any, path: Path, what: str, remedy: str) -> dict[str, Any]:
     if not isinstance(found, dict):
-        raise ConfigError([f"{path} must hold {what}, but holds {type(found).__name__}. {remedy}"])
+        kind = "nothing" if found is None else f"a {type(found).__name__}"
+        raise ConfigError([f"{path} must hold {what}, but holds {kind}. {remedy}"])
     if odd := [key for key in found if not isinstance(key, str)]:
-        raise ConfigError([f"{path}: the key {odd[0]!r} is no text. {remedy}"])
+        raise ConfigError([f"{path}: the key {shown(odd[0])} is not read as text. Put it in quotes."])
     return found
 
 

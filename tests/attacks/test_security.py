@@ -258,7 +258,7 @@ def test_a_stage_of_a_sweep_stays_in_its_folder(tmp_path, name):
     (tmp_path / "s.yaml").write_text(
         yaml.safe_dump({"stages": {name: {"recipe": "sft", "config": str(TINY / "sft.yaml")}}})
     )
-    with pytest.raises(ConfigError, match="folder in the sweep's directory"):
+    with pytest.raises(ConfigError, match="names a folder"):
         read_sweep(tmp_path / "s.yaml", tmp_path / "sweep")
 
 

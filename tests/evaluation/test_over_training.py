@@ -155,7 +155,10 @@ def test_damaged_checkpoints_are_refused_or_left_out(trained, tmp_path):
     [
         (["--protocol", "meta-8shot"], "says how to ask gsm8k, math, not parity"),
         (["--protocol", "metta-8shot"], "did you mean 'meta-8shot'"),
-        (["--n", "-1", "--batch_size", "0", "--protocol", "nope"], "n must be 0|batch_size is 0|no protocol 'nope'"),
+        (
+            ["--n", "-1", "--batch_size", "0", "--protocol", "nope"],
+            "--n is -1: it must be 0|batch_size is 0|no protocol 'nope'",
+        ),
         (["--out", "README.md"], "README.md is a file"),
     ],
 )
@@ -215,21 +218,25 @@ def test_more_tokens_than_positions_are_refused(trained, tmp_path):
     assert "Lower max_new_tokens to" in result.stderr
 
 
+def line_of(step):
+    return json.dumps({"stage": "sft", "step": step, "split": "test", "decoding": "greedy"}).encode()
+
+
 def test_damaged_records_are_refused_with_their_line(tmp_path):
     for damaged in (b'{"stage": "sf', b"[1]", b"\xff\xfe"):
-        (tmp_path / "records.jsonl").write_bytes(b'{"stage": "sft"}\n' + damaged + b"\n")
+        (tmp_path / "records.jsonl").write_bytes(line_of(1) + b"\n" + damaged + b"\n")
         with pytest.raises(ConfigError, match=r"records.jsonl:2 is no whole JSON object"):
             records.read(tmp_path)
 
 
 def test_a_whole_record_without_a_line_end_is_kept(tmp_path):
     path = tmp_path / "records.jsonl"
-    path.write_text('{"stage": "sft", "step": 1}\n\n{"stage": "sft", "step": 2}')
+    path.write_bytes(line_of(1) + b"\n\n" + line_of(2))
     assert [r["step"] for r in records.read(tmp_path)] == [1, 2]
-    records.append(tmp_path, {"stage": "sft", "step": 3})
+    records.append(tmp_path, json.loads(line_of(3)))
     assert [r["step"] for r in records.read(tmp_path)] == [1, 2, 3]
-    path.write_text('{"stage": "sft", "step": 1}\n{"stage": "sft", "st')
-    records.append(tmp_path, {"stage": "sft", "step": 3})
+    path.write_bytes(line_of(1) + b'\n{"stage": "sft", "st')
+    records.append(tmp_path, json.loads(line_of(3)))
     assert [r["step"] for r in records.read(tmp_path)] == [1, 3]
 
 

@@ -55,7 +55,7 @@ def test_no_file_no_records(tmp_path):
 
 @pytest.mark.parametrize("key", records.IDENTITY)
 def test_evaluations_that_differ_in_anything_are_two(tmp_path, key):
-    other = {**RECORD, key: "other"}
+    other = {**RECORD, key: "other" if isinstance(RECORD.get(key), str | None) else RECORD[key] + 1}
     for record in (RECORD, other):
         records.append(tmp_path, record)
     assert records.read(tmp_path) == [RECORD, other]

@@ -4,8 +4,9 @@ import typing
 import pytest
 
 from rarecot.errors import ConfigError
-from rarecot.mixtures.spec import MixtureSpec, coerce, mixture_keys
+from rarecot.mixtures.spec import MixtureSpec, mixture_keys
 from rarecot.tasks import TASKS
+from rarecot.values import coerce
 
 GOOD = {"task": "parity", "d": 12, "n": 100, "n_rl": 10, "n_test": 10}
 
@@ -70,7 +71,7 @@ def test_no_task():
         ("1e-4", float, 1e-4),
         ("True", bool, True),
         (False, bool, False),
-        (3, str, "3"),
+        (" 3 ", str, "3"),
     ],
 )
 def test_coerce(value, kind, result):

@@ -124,7 +124,7 @@ def test_every_mistake_of_a_grid_is_said_once(sweep):
     text = " ".join(found)
     assert "'p_cott' is no option of sft; did you mean 'p_cot'? (in 4 runs)" in text
     assert "'max_step' is no option of sft; did you mean 'max_steps'?" in text
-    assert "stage grpo: temperature is -1" in text
+    assert "stage grpo: the command line: temperature is -1" in text
     assert "n_test is 'x': it must be a whole number" in text
     assert "p_cot" in found[-1], "the figure asks for what is not swept"
     assert sum("n_test is 'x'" in problem for problem in found) == 1
@@ -200,14 +200,14 @@ def test_values_reach_the_recipe_as_they_are(sweep):
     from rarecot.sweeps.local import command
     from rarecot.training.request import parse
 
-    values = {"learning_rate": -1e-05, "max_length": None, "gradient_checkpointing": True, "run_name": ""}
+    values = {"learning_rate": 1e-05, "max_length": None, "gradient_checkpointing": True, "run_name": ""}
     values |= {"lr_scheduler_kwargs": {"min_lr": 0.1}}
     made = sweep({"ntp": ntp(set=values)})
     (run,) = made.runs
     _, _, *words = command(run, Path("out"), ROOT / "recipes")
     request = parse("sft", "", words)
     assert {key: request.trainer_value(key) for key in ("learning_rate", "max_length", "gradient_checkpointing")} == {
-        "learning_rate": -1e-05,
+        "learning_rate": 1e-05,
         "max_length": None,
         "gradient_checkpointing": True,
     }

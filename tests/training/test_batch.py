@@ -47,7 +47,7 @@ def test_without_it_accumulation_is_as_asked(monkeypatch):
     [
         (3, {"global_batch_size": 64}, "3 processes cannot share equally. Start a number of processes that divides it"),
         (2, {"global_batch_size": 64, "gradient_accumulation_steps": 2}, "2 processes × 8 sequences at once need 4"),
-        (1, {"global_batch_size": -1}, "it counts sequences"),
+        (1, {"global_batch_size": -1}, "global_batch_size is -1: it must be 0 or more"),
     ],
 )
 def test_what_does_not_divide_is_refused(monkeypatch, world, values, said):

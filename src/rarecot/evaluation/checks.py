@@ -20,12 +20,14 @@ def request_problems(
         run_dir: the run; None: one model.
         folder: the model; None: a run.
         out: where one model's records go; None: nowhere.
-
-    Raises:
-        ConfigError: `run_dir` is no run.
     """
     problems = suite_problems(suite)
-    own = spec_of_manifest(run_dir) if run_dir is not None else None
+    own = None
+    if run_dir is not None:
+        try:
+            own = spec_of_manifest(run_dir)
+        except ConfigError as error:
+            problems += error.problems
     if folder is not None and spec is None:
         problems.append("--model needs a --suite that says which problems to ask.")
     if run_dir is not None and out is not None:

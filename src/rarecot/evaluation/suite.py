@@ -7,9 +7,10 @@ from typing import Any
 
 from rarecot.errors import ConfigError, nearest
 from rarecot.evaluation.protocols.protocol import NATIVE
-from rarecot.mixtures.spec import MixtureSpec, coerce, locate, read_mapping
+from rarecot.mixtures.spec import SEEDS, MixtureSpec, locate, read_mapping
 from rarecot.rendering import TEMPLATES
 from rarecot.tasks.corpus import TextCorpus
+from rarecot.values import coerce, shown, within
 
 
 @dataclass(frozen=True)
@@ -79,6 +80,8 @@ def read_suite(path: Path) -> tuple[Suite, MixtureSpec | None]:
         problems += found
         if mixture_path is not None:
             problems.append(f"{path}: it names a mixture and problems. Take one of them out.")
+    elif mixture_path is not None and not isinstance(mixture_path, str):
+        problems.append(f"{path}: mixture is {shown(mixture_path)}: it must be the path of a mixture's YAML.")
     elif mixture_path is not None:
         try:
             spec = MixtureSpec.from_mapping(read_mapping(locate(mixture_path, path)), where=str(mixture_path))
@@ -100,8 +103,9 @@ def suite_problems(suite: Suite) -> list[str]:
         )
     if suite.name and suite.split != "test":
         problems.append(f"split is {suite.split}, but problems as they were published are a test split. Leave it out.")
-    if suite.n < 0 or suite.samples < 1:
-        problems.append(f"n is {suite.n} and samples {suite.samples}: n must be 0 (all) or more, samples 1 or more.")
+    for key, interval in (("n", "[0, inf)"), ("samples", "[1, 1e6]"), ("max_new_tokens", "[0, 1e9]"), ("seed", SEEDS)):
+        if (value := getattr(suite, key)) != Suite.seed and (problem := within(value, interval)):
+            problems.append(f"{key} {problem}")
     if not suite.temperatures or min(suite.temperatures) < 0:
         problems.append(f"temperatures is {list(suite.temperatures)}: give at least one, none below 0 (greedy).")
     if too_many := [k for k in suite.k if not 1 <= k <= suite.samples]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from rarecot.errors import nearest
 from rarecot.rewards import CORRECTNESS, REWARDS
+from rarecot.values import shown
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Pay:
     def problems(self) -> list[str]:
         """What is wrong with it, a sentence each."""
         said = [
-            f"unknown reward '{name}'{nearest(name, REWARDS)} Known: {', '.join(REWARDS)}."
+            f"reward_funcs: unknown reward {shown(name)}{nearest(name[:100], REWARDS)} Known: {', '.join(REWARDS)}."
             for name in self.reward_funcs
             if name not in REWARDS
         ]

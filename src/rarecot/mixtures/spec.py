@@ -13,12 +13,15 @@ from rarecot.documents import read_json, read_yaml
 from rarecot.errors import ConfigError, nearest
 from rarecot.tasks import TASKS, Corpus, Task
 from rarecot.tasks.corpus import TextCorpus
+from rarecot.values import coerce, path_problem, shown, within
 
 MANIFEST = "manifest.json"
 DAMAGED = "Restore it, or build or train again."  # what to do about one
 # One independent random stream a purpose, so that resizing one split leaves the others as they were.
 TEST, RL, TRAIN, SHARE, SHOWN = 1, 2, 3, 4, 5
 
+MOST = 10**9  # problems of a split
+SEEDS = "[0, 4294967295]"  # what NumPy's generators take
 RL_SPLITS = ("held_out", "train")
 SHARE_TOLERANCE = 0.02  # largest relative gap between p_cot and what a block of an online mixture can hold
 
@@ -91,7 +94,7 @@ class MixtureSpec:
             return None, [f"{where} names no task. Add `task:` with one of: {', '.join(TASKS)}."]
         name = str(values["task"])
         if name not in TASKS:
-            return None, [f"{where}: unknown task '{name}'{nearest(name, TASKS)} Known: {', '.join(TASKS)}."]
+            return None, [f"{where}: unknown task {shown(name)}{nearest(name[:100], TASKS)} Known: {', '.join(TASKS)}."]
         task_class = TASKS[name]
         own, options = _types(cls), _types(task_class)
         problems, clean = [], {}
@@ -104,7 +107,10 @@ class MixtureSpec:
                 problems.append(f"{where}: '{key}' is no option of a {name} mixture{nearest(key, known)}")
                 continue
             try:
-                clean[key] = coerce(value, kind)
+                read = coerce(value, kind)
+                if isinstance(read, str) and len(read) > 1000:
+                    raise ValueError(f"is {shown(read)}: no name or path is as long. Shorten it.")
+                clean[key] = read
             except ValueError as error:
                 problems.append(f"{where}: {key} {error}")
         task = task_class(**{k: v for k, v in clean.items() if k in options})
@@ -128,8 +134,14 @@ class MixtureSpec:
         may_be_all = {"n": from_corpus, "n_test": from_corpus, "n_rl": from_corpus and self.rl_split == "train"}
         for key, what in (("n", "training"), ("n_rl", "RL"), ("n_test", "test")):
             value = getattr(self, key)
+            if value > MOST:
+                found.append(
+                    f"{key} is {value}: more than {MOST:,} problems fit into no machine's memory. Lower {key}."
+                )
             if value < 0 or (value == 0 and not may_be_all[key]):
                 found.append(f"{key} is {value}: the {what} split would be empty. Set {key} to 1 or more.")
+        if problem := within(self.seed, SEEDS):
+            found.append(f"seed {problem}")
         if from_corpus and self.online:
             found.append("online is true, but a corpus has only the problems that it has. Leave it out.")
         if self.stratify and not from_corpus:
@@ -183,16 +195,49 @@ def read_mapping(path: Path) -> dict[str, Any]:
     seen: list[Path] = []
     following: Path | None = path
     while following is not None:
+        if problem := path_problem(str(following)):
+            raise ConfigError([f"the YAML's path {problem}"])
         if following.resolve() in seen:
             raise ConfigError([f"{path} extends itself, through {following}. Take one `extends` out."])
         seen.append(following.resolve())
         own = _read_yaml(following)
         base = own.pop("extends", None)
-        if not isinstance(base, str | None):
-            raise ConfigError([f"{following}: extends is {base!r}, where the path of one YAML is needed."])
         values = {**own, **values}
+        if base is not None and not (isinstance(base, str) and base):
+            raise ConfigError(
+                [f"{following}: extends is {base!r}: it must be the path of a YAML, relative to this one."]
+            )
         following = following.parent / base if base else None
     return values
+
+
+def asked(path: Path | None, rest: list[str], problems: list[str]) -> MixtureSpec:
+    """The mixture that a command asks for.
+
+    Args:
+        path: its YAML, or the folder of a built one; None: `problems` say that there is none.
+        rest: further words, `--key value`, that override the YAML.
+        problems: what is wrong with the command otherwise.
+
+    Raises:
+        ConfigError: `problems`, and everything that is wrong with the mixture.
+    """
+    spec = None
+    try:
+        if path is not None and path.is_dir():
+            spec = spec_of_manifest(path)
+            if rest:
+                problems = [
+                    *problems,
+                    f"{path} is built, so {' '.join(rest)} comes too late. Give its YAML, or leave it out.",
+                ]
+        elif path is not None:
+            spec = MixtureSpec.from_mapping({**read_mapping(path), **pairs(rest)}, where=str(path))
+    except ConfigError as error:
+        problems = [*problems, *error.problems]
+    if problems or spec is None:
+        raise ConfigError(problems)
+    return spec
 
 
 def pairs(rest: list[str]) -> dict[str, str]:
@@ -204,11 +249,15 @@ def pairs(rest: list[str]) -> dict[str, str]:
     words = [part for word in rest for part in (word.split("=", 1) if word.startswith("--") else [word])]
     if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
         raise ConfigError([f"cannot read {' '.join(rest)}: after the spec, give pairs like `--p_cot 0.1`."])
+    if twice := sorted({key for key in words[::2] if words[::2].count(key) > 1}):
+        raise ConfigError([f"{key} is given twice. Leave one of them out." for key in twice])
     return {key.removeprefix("--"): value for key, value in zip(words[::2], words[1::2], strict=True)}
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+    if path.is_dir():
+        raise ConfigError([f"{path} is a folder, where a YAML is needed. Give the path of an existing YAML."])
+    if not path.exists():
         raise ConfigError([f"there is no file {path}. Give the path of an existing YAML, relative to where you are."])
     return read_yaml(path)
 
@@ -248,41 +297,10 @@ def with_source(spec: MixtureSpec, source: str) -> MixtureSpec:
 def locate(name: str, config_path: Path) -> Path:
     """A path from a YAML: relative to where the command runs, else to the folders above the YAML."""
     path = Path(name)
+    if path_problem(name):  # whoever reads it says so
+        return path
     candidates = [path, *(parent / path for parent in config_path.resolve().parents)]
     return next((p for p in candidates if p.exists()), path)
-
-
-def coerce(value: Any, kind: type) -> Any:
-    """`value` (from YAML or the command line) as a `kind`.
-
-    Raises:
-        ValueError: with the end of a sentence that starts with the key.
-    """
-    if typing.get_origin(kind) is list:
-        if not isinstance(value, list):
-            raise ValueError(f"is {value!r}: it must be a list, in a YAML.")
-        return value
-    text = str(value).strip()
-    if kind is bool:
-        if text.lower() in ("true", "false"):
-            return text.lower() == "true"
-        raise ValueError(f"is {value!r}: it must be true or false.")
-    if isinstance(value, bool) and kind in (int, float):
-        raise ValueError(f"is {text.lower()}: it must be a number.")
-    if kind is int:
-        try:
-            number = float(text)
-        except ValueError:
-            raise ValueError(f"is {value!r}: it must be a whole number.") from None
-        if not number.is_integer():
-            raise ValueError(f"is {value!r}: it must be a whole number.")
-        return int(number) if "e" in text.lower() or "." in text else int(text)
-    if kind is float:
-        try:
-            return float(text)
-        except ValueError:
-            raise ValueError(f"is {value!r}: it must be a number.") from None
-    return text
 
 
 def _types(cls: type) -> dict[str, type]:

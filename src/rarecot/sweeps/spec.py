@@ -23,6 +23,7 @@ from rarecot.errors import ConfigError, nearest
 from rarecot.mixtures.spec import MixtureSpec, locate, mixture_keys, read_mapping, spec_of_manifest
 from rarecot.stages import STAGES
 from rarecot.training.arguments import RunArguments
+from rarecot.values import coerce, path_problem, shown
 
 _NOWHERE = object()
 CHECKPOINT = "checkpoint"  # the swept value of a branch: optimizer steps of what it branched off from
@@ -157,13 +158,21 @@ def read_sweep(path: Path, sweep_dir: Path | None = None, start: Path | None = N
         problems += [f"{path}: stage {name}: {text}" for text in found]
         specs += [spec] if spec is not None else []
     problems += [f"{path}: {text}" for text in _swept_twice(specs)]
+    for key in ("name", "shows", "paper", "sweep_dir"):
+        if key in values and not (isinstance(values[key], str) and values[key] and "\0" not in values[key]):
+            problems.append(f"{path}: {key} is {shown(values[key])}: it must be text, and not empty.")
+    if isinstance(values.get("sweep_dir"), str) and (problem := path_problem(values["sweep_dir"])):
+        problems.append(f"{path}: sweep_dir {problem}")
+    panels = values.get("figure") or []
+    if start is not None and not (isinstance(panels, list) and all(isinstance(panel, dict) for panel in panels)):
+        problems.append(f"{path}: figure is {shown(panels)}: it must be a list of panels, each with `plot:`.")
     if start is not None and not specs:
         problems.append(
             f"{path} has no stage after next-token prediction that could go on from {start}. Leave --from out."
         )
     if problems:
         raise ConfigError(problems)
-    figure = values.get("figure") or []
+    figure = panels
     about = {"name": values.get("name", path.stem)} | {k: values.get(k, "") for k in ("shows", "paper", "cost")}
     folder = sweep_dir or Path(values.get("sweep_dir", f"runs/{path.stem}"))
     runs = _runs(specs)
@@ -230,20 +239,19 @@ def _stage(name: str, entry: Any, before: list[str], path: Path) -> tuple[StageS
     if not isinstance(entry, dict):
         return None, ["must hold `recipe:` and `config:`."]
     problems = [f"'{key}' is no key of a stage{nearest(key, _STAGE_KEYS)}" for key in entry if key not in _STAGE_KEYS]
-    if name in ("", ".", "..") or Path(name).name != name:
-        problems.append(
-            "its name is that of a folder in the sweep's directory, so it holds no / and is no `..`. Rename it."
-        )
+    problems += _wrong_types(name, entry)
+    if problems:
+        return None, problems
     recipe, after = entry.get("recipe", ""), entry.get("after", "")
     if recipe not in STAGES:
-        problems.append(f"recipe is '{recipe}'{nearest(str(recipe), STAGES)} It must be one of {', '.join(STAGES)}.")
+        problems.append(f"recipe is '{recipe}'{nearest(recipe, STAGES)} It must be one of {', '.join(STAGES)}.")
     if after and after not in before:
         known = f"It must be one of {', '.join(before)}." if before else "There is none before it."
         problems.append(f"after is '{after}', which is no stage before it{nearest(after, before)} {known}")
-    config = path.parent / str(entry.get("config", ""))
+    config = path.parent / entry.get("config", "")
     if not config.is_file():
         problems.append(f"there is no config {config}. Name a recipe's YAML, relative to the sweep's.")
-    start = locate(str(entry["from"]), path) if "from" in entry else None
+    start = locate(entry["from"], path) if "from" in entry else None
     if start is not None and after:
         problems.append("has both `after` and `from`: it can go on from one of them only.")
     trained = checkpoints.newest(start / "sft") if start is not None else None
@@ -258,13 +266,31 @@ def _stage(name: str, entry: Any, before: list[str], path: Path) -> tuple[StageS
     grid, found = _grid(entry.get("grid") or {})
     problems += found
     every = (entry.get("checkpoints") or {}).get("every", 0)
-    if "checkpoints" in entry and (not isinstance(every, int) or every < 1):
+    if "checkpoints" in entry and (type(every) is not int or every < 1 or set(entry["checkpoints"]) != {"every"}):
         problems.append("checkpoints must be `{every: k}` with k = 1 or more: it branches off every k-th checkpoint.")
     if "checkpoints" in entry and not after and start is None:
         problems.append("checkpoints says where to branch off, but there is neither `after` nor `from`.")
     if problems:
         return None, problems
     return StageSpec(name, recipe, config, after, start, entry.get("set") or {}, grid, every), []
+
+
+def _wrong_types(name: str, entry: dict[str, Any]) -> list[str]:
+    """Keys of a stage that hold something of another kind than they are for."""
+    problems = []
+    if not name or "/" in name or name in (".", "..") or path_problem(name):
+        problems.append(f"{shown(name)} is no name of a stage, for it names a folder. Use letters, digits, - and _.")
+    for key in ("recipe", "config", "after", "from"):
+        if key in entry and not (isinstance(entry[key], str) and not (entry[key] and path_problem(entry[key]))):
+            problems.append(f"{key} is {shown(entry[key])}: it must be text.")
+    for key in ("set", "grid", "checkpoints"):
+        if key in entry and not (entry[key] is None or isinstance(entry[key], dict)):
+            problems.append(f"{key} is {shown(entry[key])}: it must hold `key: value` lines.")
+    for key in ("set", "grid"):
+        said = entry.get(key)
+        wrong = [k for k in said if not isinstance(k, str)] if isinstance(said, dict) else []
+        problems += [f"{key}: the key {shown(k)} is not read as text. Put it in quotes." for k in wrong]
+    return problems
 
 
 def _grid(entry: Any) -> tuple[dict[str, list[tuple[Any, dict[str, Any]]]], list[str]]:
@@ -363,7 +389,14 @@ def _starts(spec: StageSpec, before: PlannedRun | None) -> list[tuple[int, Path 
                 f"and save_steps. Set them."
             ]
         )
-    last, apart = int(asked["max_steps"]), int(asked["save_steps"])
+    try:
+        last, apart = (coerce(asked[key], int) for key in ("max_steps", "save_steps"))
+    except ValueError as error:
+        raise ConfigError([f"stage {before.stage}: max_steps or save_steps {error}"]) from None
+    if last < 1 or apart < 1:
+        raise ConfigError(
+            [f"stage {before.stage}: max_steps is {last} and save_steps {apart}: both must be 1 or more."]
+        )
     steps = sorted({*range(apart, last + 1, apart), last})
     return [(step, folder / f"checkpoint-{step}") for step in steps[spec.every - 1 :: spec.every]]
 

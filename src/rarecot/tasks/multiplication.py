@@ -45,6 +45,11 @@ class Multiplication:
 
     def problems_with_options(self) -> list[str]:
         problems = []
+        for key in ("digits", "digits_second"):
+            if getattr(self, key) > 10_000:
+                problems.append(
+                    f"{key} is {getattr(self, key)}: a chain would be longer than any model reads. Use 10000 or less."
+                )
         if self.digits < 1:
             problems.append(f"digits is {self.digits}: the first factor needs at least 1 digit. Raise digits.")
         if self.digits_second < 0:

@@ -9,6 +9,8 @@ from tokenizers import Tokenizer
 from rarecot.tasks.vocabulary import character_tokenizer, texts
 from rarecot.types import Problems
 
+MOST_BITS = 100_000
+
 
 @dataclass(frozen=True)
 class Parity:
@@ -30,6 +32,8 @@ class Parity:
 
     def problems_with_options(self) -> list[str]:
         problems = []
+        if self.d > MOST_BITS:
+            problems.append(f"d is {self.d}: a prompt would be longer than any model reads. Use {MOST_BITS} or less.")
         if self.d < 2:
             problems.append(f"d is {self.d}: parity needs at least 2 bits, or short and long are the same. Raise d.")
         if self.leap < 1:

@@ -9,7 +9,7 @@ import numpy as np
 from rarecot.errors import nearest
 from rarecot.parsing import MARKED, write
 from rarecot.tasks.base import Loaded
-from rarecot.tasks.parity import Parity
+from rarecot.tasks.parity import MOST_BITS, Parity
 from rarecot.types import Problems
 
 COINS = {"0": "tails", "1": "heads"}
@@ -49,9 +49,9 @@ class ParityWords:
     def problems_with_options(self) -> list[str]:
         found = self._bits.problems_with_options()
         for key in ("problems", "test_problems"):
-            if getattr(self, key) < 1:
-                found.append(f"{key} is {getattr(self, key)}: it counts problems, so it must be 1 or more.")
-        if self.d >= 2 and self.problems + self.test_problems > self._bits.space:
+            if not 1 <= getattr(self, key) <= 10**9:
+                found.append(f"{key} is {getattr(self, key)}: it counts problems, so it must be 1 or more, up to 10^9.")
+        if 2 <= self.d <= MOST_BITS and self.problems + self.test_problems > self._bits.space:
             found.append(
                 f"problems {self.problems} and test_problems {self.test_problems} ask for more than the "
                 f"{self._bits.space} different rows of {self.d} coins. Lower them, or raise d."

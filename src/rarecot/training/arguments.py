@@ -8,15 +8,18 @@ def _option(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
+def _path(default: str, help: str) -> Any:
+    """A path; where the default is empty, empty: none."""
+    return field(default=default, metadata={"help": help, "path": True})
+
+
 @dataclass(frozen=True)
 class RunArguments:
     """Options of every stage."""
 
-    run_dir: str = _option("runs/parity-tiny", "folder of the run; its stages share it")
-    mixture: str = _option(
-        "data_mixes/parity-tiny.yaml", "a mixture's YAML, or a folder that data_mixes/build.py wrote"
-    )
-    model_name_or_path: str = _option(
+    run_dir: str = _path("runs/parity-tiny", "folder of the run; its stages share it")
+    mixture: str = _path("data_mixes/parity-tiny.yaml", "a mixture's YAML, or a folder that data_mixes/build.py wrote")
+    model_name_or_path: str = _path(
         "", "checkpoint to start from; empty: a model from scratch (sft), the newest checkpoint in RUN_DIR/sft (RL)"
     )
     template: Literal["auto", "bare", "plain", "chat"] = _option(
@@ -60,7 +63,7 @@ class SftArguments(RunArguments):
     num_heads: int = _option(4, "attention heads of a model from scratch")
     intermediate_size: int = _option(512, "width of the MLP of a model from scratch")
     max_positions: int = _option(0, "positions of a model from scratch, in tokens; 0: what prompt + long chain need")
-    tokenizer_name_or_path: str = _option(
+    tokenizer_name_or_path: str = _path(
         "",
         "folder or hub id whose tokenizer a model from scratch gets; needed for a corpus, whose words have no vocabulary of their own",
     )
@@ -109,7 +112,7 @@ class GrpoArguments(RlArguments):
         0.0, "largest difference in log-probability (nats) that the sync check accepts; 0: what the data type explains"
     )
     vllm_request_timeout: int = _option(1800, "seconds that one answer of a vLLM server may take")
-    vllm_server_log: str = _option("", "log of the vLLM server, shown when it fails; empty: RUN_DIR/server.log")
+    vllm_server_log: str = _path("", "log of the vLLM server, shown when it fails; empty: RUN_DIR/server.log")
 
 
 @dataclass(frozen=True)

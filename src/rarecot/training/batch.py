@@ -42,8 +42,6 @@ DERIVED = {"per_device_train_batch_size": held, "gradient_accumulation_steps": a
 def problems(request: Any) -> list[str]:
     """Why `global_batch_size` cannot be had, in sentences."""
     wanted, world = request.arguments.global_batch_size, world_size()
-    if wanted < 0:
-        return [f"global_batch_size is {wanted}: it counts sequences, so it must be 1 or more (0: not fixed)."]
     at_once = held(request)
     if not wanted or not isinstance(at_once, int) or at_once < 1:  # a wrong one is refused by others
         return []

@@ -13,6 +13,7 @@ from rarecot.tasks.sources import missing_source, sources_of
 from rarecot.training import batch
 from rarecot.training.rl import checks as rl
 from rarecot.training.start import missing, model_folder, tokenizer_of
+from rarecot.values import shown
 
 
 def check(request: Any) -> list[str]:
@@ -103,7 +104,7 @@ def _trackers(request: Any) -> list[str]:
             continue
         if name not in _TRACKERS:
             problems.append(
-                f"report_to is '{name}'{nearest(str(name), _TRACKERS)} Known: none, all, {', '.join(_TRACKERS)}."
+                f"report_to is {shown(name)}{nearest(str(name)[:100], _TRACKERS)} Known: none, all, {', '.join(_TRACKERS)}."
             )
         elif importlib.util.find_spec(name) is None:
             extra = "pip install 'rarecot[trackers]'" if name in ("trackio", "tensorboard") else f"pip install {name}"

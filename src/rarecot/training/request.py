@@ -6,6 +6,7 @@ error.
 """
 
 import dataclasses
+import re
 import sys
 import types
 import typing
@@ -14,17 +15,28 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rarecot.errors import ConfigError, holds_password, nearest
-from rarecot.mixtures.spec import MixtureSpec, coerce, locate, mixture_keys, read_mapping, spec_of_manifest
+from rarecot.mixtures.spec import MixtureSpec, locate, mixture_keys, read_mapping, spec_of_manifest
 from rarecot.stages import STAGES
 from rarecot.tasks import Generated
 from rarecot.training import batch
 from rarecot.training.arguments import ARGUMENTS, RunArguments
 from rarecot.training.checks import check
-from rarecot.training.options import trainer_options
+from rarecot.training.options import Option, read_option, trainer_options
+from rarecot.training.ranges import interval
+from rarecot.values import coerce, path_problem, shown, within
 
 _PUSH = "eval/card.py --push (the card then has the numbers)"
+_EVALUATION = (
+    "eval_every, eval_n and eval_temperature (evaluation is rarecot's own, and the trainer has no data for another)"
+)
+_OF_A_SCRIPT = "recipes/sft.py, grpo.py, reinforce.py or star.py, and eval/run.py: each does one thing"
 # Ours to set: where a stage's checkpoints go follows from run_dir.
 _RESERVED = {
+    **dict.fromkeys(("eval_strategy", "eval_steps", "eval_delay", "eval_on_start", "eval_packing"), _EVALUATION),
+    **dict.fromkeys(("load_best_model_at_end", "metric_for_best_model", "greater_is_better"), _EVALUATION),
+    **dict.fromkeys(("include_for_metrics", "batch_eval_metrics", "num_generations_eval"), _EVALUATION),
+    **dict.fromkeys(("do_train", "do_eval", "do_predict"), _OF_A_SCRIPT),
+    "include_num_input_tokens_seen": "nothing: every record says tokens_seen",
     "output_dir": "run_dir (checkpoints go to RUN_DIR/STAGE)",
     "data_seed": "seed (one seed for the run)",
     "resume_from_checkpoint": "the same command again (it resumes from the newest complete checkpoint)",
@@ -50,8 +62,9 @@ class Request:
         arguments: the recipe's own options.
         spec: the mixture.
         seed: of the run: problems, initialisation, order, sampling.
-        from_yaml: TRL's options from the YAML file.
+        from_yaml: TRL's options from the YAML file, as they stand there.
         from_command_line: TRL's options from the command line, as words.
+        trainer: TRL's options from either, the command line's where both say one, as values of their types.
         config_path: the YAML that was read.
         start_comes_first: the checkpoint that RL starts from need not be there yet: it is made before the stage runs.
         is_built: the mixture is a folder that data_mixes/build.py wrote.
@@ -63,6 +76,7 @@ class Request:
     seed: int
     from_yaml: dict[str, Any]
     from_command_line: dict[str, list[str]]
+    trainer: dict[str, Any]
     config_path: Path
     start_comes_first: bool
     is_built: bool
@@ -79,8 +93,7 @@ class Request:
     @property
     def use_vllm(self) -> bool:
         """Whether rollouts come from vLLM."""
-        words = ("true", "1", "yes", "y", "t")  # what transformers' parser takes for true
-        return STAGES[self.stage].is_rl and str(self.value("use_vllm")).lower() in words
+        return STAGES[self.stage].is_rl and self.value("use_vllm") is True
 
     @property
     def tokens_needed(self) -> int:
@@ -100,28 +113,18 @@ class Request:
         return own[key] if key in own else self.trainer_value(key)
 
     def trainer_value(self, key: str) -> Any:
-        """What TRL's option will be, as far as can be said without TRL: asked for, our default, or that in its source.
-        Words from the command line are read like YAML scalars."""
+        """What TRL's option will be, as far as can be said without TRL: asked for, our default, or that in its source."""
         if key in batch.DERIVED:
             return batch.DERIVED[key](self)
         return self.asked_or_default(key)
 
     def asked_or_default(self, key: str) -> Any:
         """As `trainer_value`, but for what `global_batch_size` makes of it."""
-        value = self.asked(key)
-        if value is None and key not in {*self.from_command_line, *self.from_yaml}:
-            return trainer_options(self.stage)[key].default
-        return value
+        return self.trainer[key] if key in self.trainer else trainer_options(self.stage)[key].default
 
     def asked(self, key: str) -> Any:
         """What YAML or command line say of TRL's option; None: nothing, or null."""
-        if key in self.from_command_line:
-            words = self.from_command_line[key]
-            return _scalar(words[0]) if len(words) == 1 else [_scalar(word) for word in words]
-        if key in self.from_yaml:
-            value = self.from_yaml[key]
-            return _scalar(value) if isinstance(value, str) else value
-        return None
+        return self.trainer.get(key)
 
 
 def parse(stage: str, description: str, argv: list[str] | None = None) -> Request:
@@ -134,14 +137,21 @@ def parse(stage: str, description: str, argv: list[str] | None = None) -> Reques
     if "--help" in argv or "-h" in argv:
         print(help_text(stage, description))
         sys.exit(0)
-    words = _words(argv)
+    words, problems = _words(argv)
     config = words.pop("config", None)
+    if config is not None and len(config) != 1:
+        problems.append(f"--config names {shown(config) if config else 'nothing'}: it takes one YAML.")
     path = Path(config[0]) if config else default_config(stage)
     if config is None:
         print(f"No --config: running the tiny parity default, {path}", flush=True)
     # The default RL recipe may train its own model first, but only the one it was made for.
     is_default = config is None and not {"run_dir", "mixture", "model_name_or_path", *mixture_keys()} & set(words)
-    request = make_request(stage, read_mapping(path), words, path, start_comes_first=is_default)
+    try:
+        request = make_request(stage, read_mapping(path), words, path, start_comes_first=is_default)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
+    if problems:
+        raise ConfigError(problems)
     if request.arguments.dry_run != "false":
         print(
             f"{path} is in order: {STAGES[stage].title} in {request.run_dir}, as far as can be said without a model. (What the run directory holds is compared when it starts.)"
@@ -154,47 +164,109 @@ def make_request(
     stage: str, from_yaml: dict[str, Any], words: dict[str, list[str]], path: Path, start_comes_first: bool = False
 ) -> Request:
     """Sort keys to their owners and check them; see `parse`."""
-    own, mixture, trainer = _types(ARGUMENTS[stage]), mixture_keys(), trainer_options(stage)
-    problems: list[str] = []
-    mine: dict[str, Any] = {}
-    mixture_values: dict[str, Any] = {}
-    yaml_left: dict[str, Any] = {}
-    words_left: dict[str, list[str]] = {}
-    for where, values, left in ((path.name, from_yaml, yaml_left), ("the command line", words, words_left)):
-        for key, value in values.items():
-            if holds_password(value):
-                problems.append(
+    sorted_, problems = _sorted(stage, from_yaml, words, path)
+    arguments = ARGUMENTS[stage](**sorted_.own)
+    seed = {"seed": sorted_.trainer["seed"]} if "seed" in sorted_.trainer else {}
+    spec, in_mixture = _mixture_spec(arguments, {**sorted_.mixture, **seed}, path)
+    said = [*problems.values(), *in_mixture]
+    if spec is None:
+        raise ConfigError(said)
+    is_built = locate(arguments.mixture, path).is_dir()
+    result = Request(
+        stage,
+        arguments,
+        spec,
+        seed.get("seed", spec.seed) if is_built else spec.seed,
+        sorted_.from_yaml,
+        sorted_.from_command_line,
+        sorted_.trainer,
+        path,
+        start_comes_first or arguments.dry_run == "later",
+        is_built,
+    )
+    # What follows from a value that was refused is no problem of its own.
+    refused = re.compile(rf"\b({'|'.join(map(re.escape, problems))})\b") if problems else None
+    try:
+        found = check(result)
+    except ConfigError as error:
+        found = error.problems
+    said += [text for text in found if refused is None or not refused.search(text)]
+    if said:
+        raise ConfigError(said)
+    return result
+
+
+@dataclass
+class _Sorted:
+    """What is asked for, by who owns it."""
+
+    own: dict[str, Any] = dataclasses.field(default_factory=dict)
+    mixture: dict[str, Any] = dataclasses.field(default_factory=dict)
+    trainer: dict[str, Any] = dataclasses.field(default_factory=dict)
+    from_yaml: dict[str, Any] = dataclasses.field(default_factory=dict)
+    from_command_line: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+
+
+def _sorted(
+    stage: str, from_yaml: dict[str, Any], words: dict[str, list[str]], path: Path
+) -> tuple[_Sorted, dict[str, str]]:
+    """Keys and values by their owners, and what is wrong with any: key → sentence."""
+    own = {f.name: f for f in dataclasses.fields(ARGUMENTS[stage])}
+    kinds, mixture, trainer = typing.get_type_hints(ARGUMENTS[stage]), mixture_keys(), trainer_options(stage)
+    result, problems = _Sorted(), {}
+    for where, values in ((path.name, from_yaml), ("the command line", words)):
+        for key, given in values.items():
+            if holds_password(given):
+                problems[key] = (
                     f"{where}: {key} is an address with a user or password in it, which the run's files would keep. Leave it out of the address."
                 )
-            elif key in _RESERVED:
-                problems.append(f"{where}: '{key}' is set by rarecot; use {_RESERVED[key]}.")
-            elif key in own:
-                try:
-                    mine[key] = _value(value, own[key])
-                except ValueError as error:
-                    problems.append(f"{where}: {key} {error}")
-            elif key in mixture and key != "seed":
-                if isinstance(value, list) and len(value) != 1:
-                    problems.append(f"{where}: {key} is {value!r}: it takes one value.")
-                mixture_values[key] = value[0] if isinstance(value, list) and value else value
-            elif key in trainer:
-                left[key] = value
-            else:
-                problems.append(f"{where}: '{key}' is no option of {stage}{nearest(key, [*own, *mixture, *trainer])}")
-    arguments = ARGUMENTS[stage](**mine)
-    asked = words_left.get("seed", [yaml_left["seed"]] if "seed" in yaml_left else [])
-    spec, in_mixture = _mixture_spec(arguments, {**mixture_values, **({"seed": asked[0]} if asked else {})}, path)
-    problems += in_mixture
-    if spec is None:
-        raise ConfigError(problems)
-    is_built = locate(arguments.mixture, path).is_dir()
-    start_comes_first = start_comes_first or arguments.dry_run == "later"
-    seed = coerce(asked[0], int) if asked and is_built else spec.seed
-    result = Request(stage, arguments, spec, seed, yaml_left, words_left, path, start_comes_first, is_built)
-    problems += check(result)
-    if problems:
-        raise ConfigError(problems)
-    return result
+                continue
+            if key in _RESERVED:
+                problems[key] = f"{where}: '{key}' is set by rarecot; use {_RESERVED[key]}."
+                continue
+            if values is words and not given:
+                given = ["true"]
+                if not _is_switch(kinds.get(key) or mixture.get(key) or trainer.get(key, bool)):
+                    problems[key] = f"{where}: {key} has no value. Write --{key} VALUE."
+                    continue
+            try:
+                if key in own:
+                    result.own[key] = _own(own[key], kinds[key], given)
+                elif key in mixture and key != "seed":
+                    result.mixture[key] = _value(given, mixture[key]) if values is words else given
+                elif key in trainer:
+                    result.trainer[key] = read_option(key, trainer[key], given)
+                    (result.from_command_line if values is words else result.from_yaml)[key] = given
+                else:
+                    known = [*own, *mixture, *trainer]
+                    problems[key] = f"{where}: {shown(key)} is no option of {stage}{nearest(key[:100], known)}"
+            except ValueError as error:
+                problems[key] = f"{where}: {key} {error}"
+    return result, problems
+
+
+def _is_switch(kind: Any) -> bool:
+    """Whether an option can be turned on by its name alone."""
+    if isinstance(kind, Option):
+        return "bool" in kind.kinds or "true" in kind.choices
+    return kind is bool or (typing.get_origin(kind) is Literal and "true" in typing.get_args(kind))
+
+
+def _own(field: dataclasses.Field, kind: Any, given: Any) -> Any:
+    """The value of an option of the recipe.
+
+    Raises:
+        ValueError: with the end of a sentence that starts with the key.
+    """
+    value = _value(given, kind)
+    numbers = value if isinstance(value, list) else [value]
+    for number in numbers:
+        counts = isinstance(number, int | float) and not isinstance(number, bool) and number != field.default
+        if counts and (problem := within(number, interval(field.name))):
+            raise ValueError(problem)
+    if "path" in field.metadata and (value or field.default) and (problem := path_problem(value)):
+        raise ValueError(problem)
+    return value
 
 
 def default_config(stage: str) -> Path:
@@ -216,27 +288,24 @@ def help_text(stage: str, description: str) -> str:
     return "\n".join(lines)
 
 
-def _words(argv: list[str]) -> dict[str, list[str]]:
-    """`--key v1 v2 --flag` → {"key": ["v1", "v2"], "flag": ["true"]}."""
+def _words(argv: list[str]) -> tuple[dict[str, list[str]], list[str]]:
+    """`--key v1 v2 --flag` → {"key": ["v1", "v2"], "flag": []}, and what is wrong with them."""
     result: dict[str, list[str]] = {}
-    key, stray = None, []
+    key, stray, problems = None, [], []
     for word in argv:
-        if word.startswith("--") and len(word) > 2:
-            key, _, value = word[2:].partition("=")
+        if word.startswith("--"):
+            key, is_joined, value = word[2:].partition("=")
             key = key.replace("-", "_")
-            result[key] = [value] if value else []
+            if key in result:
+                problems.append(f"--{key} is given twice on the command line. Leave one of them out.")
+            result[key] = [value] if is_joined else []
         elif key is None:
             stray.append(word)
         else:
             result[key].append(word)
     if stray:
-        raise ConfigError([f"cannot read '{' '.join(stray)}': options look like `--key value`."])
-    return {key: values or ["true"] for key, values in result.items()}
-
-
-def _types(cls: type) -> dict[str, Any]:
-    hints = typing.get_type_hints(cls)
-    return {f.name: hints[f.name] for f in dataclasses.fields(cls)}
+        problems.append(f"cannot read '{' '.join(stray)}': options look like `--key value`.")
+    return result, problems
 
 
 def _value(value: Any, kind: Any) -> Any:
@@ -250,13 +319,14 @@ def _value(value: Any, kind: Any) -> Any:
         return [coerce(item, item_kind) for item in (value if isinstance(value, list) else [value])]
     if isinstance(value, list):
         if len(value) != 1:
-            raise ValueError(f"is {value!r}: it takes one value.")
+            raise ValueError(f"is {shown(value)}: it takes one value.")
         value = value[0]
     if typing.get_origin(kind) is Literal:
         value = str(value).lower() if isinstance(value, bool) else value  # YAML's true
-        if value not in typing.get_args(kind):
-            choices = typing.get_args(kind)
-            raise ValueError(f"is {value!r}{nearest(str(value), choices)} It must be one of {', '.join(choices)}.")
+        choices = typing.get_args(kind)
+        if not isinstance(value, str) or value not in choices:
+            hint = nearest(str(value)[:100], choices) if isinstance(value, str) else "."
+            raise ValueError(f"is {shown(value)}{hint} It must be one of {', '.join(choices)}.")
         return value
     if isinstance(kind, types.UnionType):
         kind = next(k for k in typing.get_args(kind) if k is not type(None))
@@ -268,6 +338,10 @@ def _mixture_spec(
 ) -> tuple[MixtureSpec | None, list[str]]:
     """The mixture with the request's overrides, and what is wrong with it."""
     where = locate(arguments.mixture, path)
+    if not where.exists():
+        return None, [
+            f"mixture is {arguments.mixture}, but there is no file {where}. Name a mixture's YAML, or a folder that was built."
+        ]
     try:
         if where.is_dir():
             asked = sorted(set(overrides) - {"seed"})
@@ -276,17 +350,3 @@ def _mixture_spec(
         return MixtureSpec.examine({**read_mapping(where), **overrides}, where=str(where))
     except ConfigError as error:
         return None, error.problems
-
-
-def _scalar(word: Any) -> Any:
-    text = str(word)
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if text.lower() in ("none", "null"):
-        return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -37,17 +37,10 @@ def trl_config(request: Request) -> tuple[Any, ModelConfig]:
     if request.use_vllm and not is_sft:  # the tightest context that fits: less cache, and no guess of vLLM's
         computed["vllm_max_model_length"] = request.tokens_needed
     derived = {key: request.trainer_value(key) for key in batch.DERIVED} if request.arguments.global_batch_size else {}
-    defaults = {**DEFAULTS[request.stage], **computed, **request.from_yaml, **derived}
-    parser.set_defaults_with_config(**defaults)
-    words = [
-        word
-        for key, values in request.from_command_line.items()  # `--key=-1e-5`: alone, argparse takes it for an option
-        if key not in derived
-        for word in ([f"--{key}={values[0]}"] if len(values) == 1 else [f"--{key}", *values])
-    ]
+    parser.set_defaults_with_config(**{**DEFAULTS[request.stage], **computed, **request.trainer, **derived})
     try:
-        config, model_config = parser.parse_args_into_dataclasses(args=words, look_for_args_file=False)
-    except (ValueError, argparse.ArgumentError) as error:
+        config, model_config = parser.parse_args_into_dataclasses(args=[], look_for_args_file=False)
+    except (ValueError, TypeError, ImportError, NotImplementedError, argparse.ArgumentError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError([f"TRL refuses the options of {request.stage}: {error}"]) from error

@@ -3,14 +3,15 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rarecot.errors import ConfigError, nearest
-from rarecot.mixtures.spec import coerce, read_mapping
+from rarecot.mixtures.spec import read_mapping
 from rarecot.parsing import STYLES
+from rarecot.values import coerce, path_problem, shown
 
 NATIVE = "native"
 ANY_TASK = "any"
@@ -99,7 +100,10 @@ def protocol_named(name: str, task: str) -> Protocol:
     Raises:
         ConfigError: no such protocol, not one for this task, or something wrong in its YAML; all at once.
     """
-    path, known = Path(__file__).parent / f"{name}.yaml", protocol_names()
+    known = protocol_names()
+    if problem := path_problem(name):
+        raise ConfigError([f"protocol {problem} Known: {', '.join(known)}."])
+    path = Path(__file__).parent / f"{name}.yaml"
     if name.endswith(_YAML):
         path = Path(name)
         if path.stem in known and path.is_file():
@@ -151,18 +155,26 @@ def _read(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
             problems.append(f"'{key}' is no setting of a protocol{nearest(key, kinds)}")
         elif key == "examples":
             if isinstance(value, list) and all(
-                isinstance(e, dict) and set(e) == {"problem", "solution"} for e in value
+                isinstance(e, dict) and set(e) == {"problem", "solution"} and _texts(e.values()) for e in value
             ):
                 clean[key] = tuple(Example(**example) for example in value)
             else:
-                problems.append("examples must be a list, each with `problem` and `solution`.")
+                problems.append("examples must be a list, each with `problem` and `solution`, both text.")
         elif key in ("stop", "options"):
-            if isinstance(value, list if key == "stop" else dict):
-                clean[key] = tuple(map(str, value)) if key == "stop" else value
+            if (
+                isinstance(value, list) and _texts(value) and "" not in value
+                if key == "stop"
+                else isinstance(value, dict)
+            ):
+                clean[key] = tuple(value) if key == "stop" else value
             else:
-                problems.append(f"{key} is {value!r}: it must be a {'list' if key == 'stop' else 'mapping'}.")
+                what = "a list of texts that are not empty" if key == "stop" else "a mapping"
+                problems.append(f"{key} is {shown(value)}: it must be {what}.")
         elif kinds[key] is str:
-            clean[key] = str(value)  # blanks at the ends of a prompt matter
+            if isinstance(value, str):
+                clean[key] = value  # blanks at the ends of a prompt matter
+            else:
+                problems.append(f"{key} is {shown(value)}: it must be text. Put it in quotes, or leave it out.")
         else:
             try:
                 clean[key] = coerce(value, kinds[key])
@@ -170,6 +182,10 @@ def _read(settings: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
                 problems.append(f"{key} {error}")
                 clean[key] = 1  # what it would have been is not to blame, too
     return clean, problems
+
+
+def _texts(values: Iterable[Any]) -> bool:
+    return all(isinstance(value, str) for value in values)
 
 
 def protocol_problems(protocol: Protocol) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rarecot.errors import nearest
+from rarecot.values import coerce, path_problem, within
 
 # experiment → the keys that may hold several values there
 SEVERAL = {
@@ -92,8 +93,16 @@ class LinearSpec:
             if len(values) > 1 and key not in SEVERAL[self.experiment]:
                 found.append(f"{key} has {len(values)} values, but the experiment '{self.experiment}' takes one.")
         for key, least in (("rounds", 1), ("round_samples", 1), ("seeds", 1), ("seed", 0), ("inputs", 1)):
-            if getattr(self, key) < least:
-                found.append(f"{key} is {getattr(self, key)}: it must be {least} or more.")
+            if problem := within(getattr(self, key), f"[{least}, 1e9]" if key != "seed" else "[0, 4000000000]"):
+                found.append(f"{key} {problem}")
+        for key, most in (("d", 10_000), ("samples", 10**12)):
+            found += [
+                f"{key} is {value}: more than {most} takes longer than anyone waits. Lower it."
+                for value in getattr(self, key)
+                if value > most
+            ]
+        if problem := path_problem(self.out):
+            found.append(f"out {problem}")
         if self.experiment == "rate":
             if min(self.d) == 2:
                 found.append("d is 2: the exact optimum that the rate is measured to is known from d = 3 on.")
@@ -111,21 +120,13 @@ def _read(value: Any, kind: Any) -> Any:
         ValueError: with the end of a sentence that starts with the key.
     """
     if typing.get_origin(kind) is tuple:
-        parts = value if isinstance(value, list) else str(value).strip("[] ").split(",")
+        parts = (
+            value.strip("[] ").split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+        )
         if not parts:
             raise ValueError("is empty: give a value or more.")
         return tuple(_read(part, typing.get_args(kind)[0]) for part in parts)
-    if kind is str:
-        return str(value)
-    try:
-        number = float("nan") if isinstance(value, bool) else float(str(value))
-    except ValueError:
-        number = float("nan")
-    if kind is int and not number.is_integer():
-        raise ValueError(f"is {value!r}: it must be a whole number.")
-    if not abs(number) < float("inf"):
-        raise ValueError(f"is {value!r}: it must be a number.")
-    return int(number) if kind is int else number
+    return coerce(value, kind)
 
 
 def options(spec: LinearSpec) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from rarecot.tasks import Generated
 from rarecot.training.batch import world_size
 from rarecot.training.rl.losses import LOSS_NORMALISATION, SEQUENCE_LEVEL
 from rarecot.training.start import missing, model_folder
+from rarecot.values import shown
 
 
 def grpo(request: Any) -> list[str]:
@@ -101,7 +102,9 @@ def _policy_gradient(request: Any) -> list[str]:
     for key, known in choices.items():
         value = str(request.trainer_value(key)).lower()
         if value not in known:
-            problems.append(f"{key} is '{value}'{nearest(value, known)} It must be one of {', '.join(known)}.")
+            problems.append(
+                f"{key} is {shown(value)}{nearest(value[:100], known)} It must be one of {', '.join(known)}."
+            )
     return problems
 
 
@@ -159,7 +162,9 @@ def _rewards(request: Any) -> list[str]:
         problems.append(f"reward_funcs is empty: RL needs a reward. Known: {', '.join(REWARDS)}.")
     for name in names:
         if name not in REWARDS:
-            problems.append(f"unknown reward '{name}'{nearest(name, REWARDS)} Known: {', '.join(REWARDS)}.")
+            problems.append(
+                f"reward_funcs: unknown reward {shown(name)}{nearest(name[:100], REWARDS)} Known: {', '.join(REWARDS)}."
+            )
     for key in ("false_positive_rate", "false_negative_rate"):
         if not 0 <= getattr(request.arguments, key) <= 1:
             problems.append(f"{key} is {getattr(request.arguments, key)}: it is a probability, between 0 and 1.")
