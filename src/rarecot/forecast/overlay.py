@@ -177,8 +177,12 @@ def alarms(
     if asked.not_modelled:
         return []
     found, left_before, inside = [], False, True
+    shifts, way = first_shifts(rollouts), 0
+    if expected is None and asked.stage != "star" and len(shifts) > FITTED:
+        way = paths.direction(paths.draw(before, asked))
     for i, record in enumerate(rollouts):
-        here = _wrong_way(before, asked, rollouts[: i + 1]) if expected is None else _outside(record, expected)
+        moved = shifts[i] if FITTED <= i < len(shifts) else None
+        here = _wrong_way(before, record, way, moved) if expected is None else _outside(record, expected)
         if here and inside and (here.distance > APART or left_before):
             recent = rollouts[max(0, i - LOOK_BACK + 1) : i + 1]
             likely = tuple(causes(before, recent, config, here.sign))
@@ -211,12 +215,12 @@ def _outside(record: Record, expected: Expected) -> _Departure | None:
     return _Departure(float(max(below, above)), sign, words)
 
 
-def _wrong_way(before: Before, asked: Asked, rollouts: Sequence[Record]) -> _Departure | None:
-    """A policy gradient that moves against what the modes' rewards before RL say, by more than the anchor's noise."""
-    way, shifts = paths.direction(paths.draw(before, asked)), first_shifts(rollouts)
-    if asked.stage == "star" or way == 0 or len(shifts) <= FITTED or len(shifts) < len(rollouts):
+def _wrong_way(before: Before, record: Record, way: int, moved: float | None) -> _Departure | None:
+    """A policy gradient that has moved against what the modes' rewards before RL say (`way`: 1, -1, or 0 for neither), by more than the
+    anchor's noise; `moved` in nats."""
+    if way == 0 or moved is None:
         return None
-    moved, effective = shifts[-1], rollouts[-1].get("log_odds_ess") or 1.0
+    effective = record.get("log_odds_ess") or 1.0
     noise = np.sqrt(2 * max(1 / effective - 1, 0.0) / ANCHORS)
     if way * moved > -max(RIGHT_DIRECTION, 2 * noise):
         return None

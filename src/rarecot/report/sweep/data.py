@@ -8,6 +8,7 @@ from typing import Any
 
 from rarecot.documents import read_json
 from rarecot.errors import ConfigError
+from rarecot.evaluation import records
 from rarecot.evaluation.records import STAGE_NAMES
 from rarecot.report.data import Record, RunData, read_run
 from rarecot.report.sweep.panels import ALWAYS, Panel, panel_problems
@@ -223,7 +224,8 @@ def read_sweep(folder: Path) -> SweepData:
     ]
     if problems:
         raise ConfigError(problems)
-    found = {name: _read_or_none(folder / name) for name in dict(places)}
+    names = list(dict(places))
+    found = dict(zip(names, _read_all([folder / name for name in names]), strict=True))
     runs = [
         SweepRun(
             stage=run["stage"],
@@ -255,11 +257,21 @@ def _read_sweep_file(path: Path) -> dict[str, Any]:
     return said
 
 
-def _read_or_none(folder: Path) -> RunData | None:
-    try:
-        return read_run(folder)
-    except ConfigError:  # not run yet, or stopped before its first evaluation: reported by name
-        return None
+def _read_all(folders: Sequence[Path]) -> list[RunData | None]:
+    """What each run holds; None: it was not run yet, or stopped before its first evaluation, which the report says by name.
+
+    Raises:
+        ConfigError: everything that is damaged in any of them.
+    """
+    found, problems = [], []
+    for folder in folders:
+        try:
+            found.append(read_run(folder) if records.read(folder) else None)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return found
 
 
 def _of_recipe(data: RunData | None, recipe: str) -> RunData | None:

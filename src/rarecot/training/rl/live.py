@@ -25,9 +25,8 @@ class Live:
         self.stage = run.request.stage
         self.config: dict[str, Any] = yaml.safe_load((run.dir / CONFIG).read_text())[self.stage]
         self.run = run
-        self.known: list[dict[str, Any]] | None = (
-            None  # read when the first batch comes: evaluations before RL are made until then
-        )
+        # Read when the first batch comes: evaluations before RL are made until then.
+        self.known: dict[tuple[Any, ...], dict[str, Any]] | None = None
         self.asked = paths.asked_of(self.stage, self.config, GUESS_RATES.get(run.mixture.manifest["task"]))
         self.expected: Expected | None = None
 
@@ -40,13 +39,11 @@ class Live:
     def __call__(self, record: dict[str, Any]) -> None:
         """A batch of rollouts was recorded (and is in the run's records)."""
         now = record["round"]
-        if self.known is None:
-            self.known = records.read(self.run.dir)
-        if records.identity(record) not in {records.identity(known) for known in self.known}:
-            self.known.append(record)
+        known = self._known()
+        known.setdefault(records.identity(record), record)
         before = self._before()
         # A run that was killed and resumes may have recorded rounds that now come again.
-        rollouts = [r for r in overlay.by_round(self.known, self.stage) if r["round"] <= now]
+        rollouts = [r for r in overlay.by_round(list(known.values()), self.stage) if r["round"] <= now]
         if before is None or self.asked.not_modelled:
             return
         if self.expected is None or len(self.expected.middle) <= now:
@@ -60,10 +57,16 @@ class Live:
             if alarm.round == now:
                 print(f"ALARM {alarm}", flush=True)
 
-    def _before(self) -> paths.Before | None:
+    def _known(self) -> dict[tuple[Any, ...], dict[str, Any]]:
+        """The run's records by what makes each itself."""
         if self.known is None:
-            self.known = records.read(self.run.dir)
-        return paths.before_of(self.known, self.stage, self.asked.temperature, self.config.get("starts_from"))
+            self.known = {records.identity(record): record for record in records.read(self.run.dir)}
+        return self.known
+
+    def _before(self) -> paths.Before | None:
+        return paths.before_of(
+            list(self._known().values()), self.stage, self.asked.temperature, self.config.get("starts_from")
+        )
 
     def _announced(self, expected: Expected, now: int) -> str:
         said = [
