@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from rarecot import checkpoints, stopping
+from rarecot import checkpoints, model_files, stopping
 from rarecot.command_line import Parser
 from rarecot.errors import ConfigError, exit_with
 from rarecot.sampling.vllm import serving, support
@@ -70,7 +70,7 @@ def main() -> None:
     if not serving.is_free(args.host, args.port):
         problems.append(f"port {args.port} of {args.host} is in use. Choose another --port (and vllm_server_port).")
     if folder:
-        problems += checkpoints.untrusted(folder) + support.model_problems(folder)
+        problems += model_files.untrusted(folder) + support.model_problems(folder)
     if problems:
         raise ConfigError(problems)
 

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 
 
 def saved(stage_dir, step, whole=True, max_steps=100):
@@ -53,7 +53,7 @@ def test_weights_that_end_too_early_are_damaged(tmp_path, missing, faults):
     header = json.dumps({"w": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
     whole = struct.pack("<Q", len(header)) + header + bytes(16)
     (tmp_path / "model.safetensors").write_bytes(whole[: len(whole) - missing])
-    assert len(checkpoints.damage(tmp_path)) == faults
+    assert len(model_files.damage(tmp_path)) == faults
 
 
 def test_the_newest_are_kept_and_a_half_removed_one_counts_no_more(tmp_path, monkeypatch):

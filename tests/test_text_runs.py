@@ -10,7 +10,7 @@ import yaml
 from conftest import DATA, ROOT
 from conftest import run_command as run_any_command
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.evaluation import records
 
 run_command = functools.partial(
@@ -94,7 +94,7 @@ def test_an_adapter_goes_on_from_sft_to_rl(run_dir, text_model):
         stamp = checkpoints.read_stamp(folder)
         assert stamp["rendering"] == {"name": "chat", "system": ""}
         assert stamp["task"] == {"style": "hashes"}
-    of = [checkpoints.parameter_shapes(run_dir / stage / f"checkpoint-{n}") for stage, n in (("sft", 4), ("grpo", 2))]
+    of = [model_files.parameter_shapes(run_dir / stage / f"checkpoint-{n}") for stage, n in (("sft", 4), ("grpo", 2))]
     assert of[0] == of[1]
 
 

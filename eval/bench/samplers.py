@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.rendering import as_transformers_tokenizer, render_prompts
 from rarecot.sampling import SamplingParams, choose
 from rarecot.sampling.hf import HfSampler
@@ -84,7 +84,7 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, Any]:
     engine = open_engine(folder, max_tokens=128, dtype="float32")
     both = {
         "transformers": HfSampler(
-            AutoModelForCausalLM.from_pretrained(folder, **checkpoints.NO_CODE).to(device), tokenizer
+            AutoModelForCausalLM.from_pretrained(folder, **model_files.NO_CODE).to(device), tokenizer
         ),
         "vllm": VllmSampler(engine, tokenizer, []),
     }

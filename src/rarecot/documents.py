@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
-from rarecot import strict_yaml
 from rarecot.errors import ConfigError
 from rarecot.values import shown
+
+LARGEST_YAML = 100_000  # nodes of a file, each as often as it is said
 
 
 def loads(text: str | bytes, unique: bool = False) -> Any:
@@ -62,7 +63,7 @@ def read_yaml(path: Path, remedy: str = "Give a YAML with `key: value` lines.") 
         ConfigError: it cannot be read, is not valid YAML, or holds anything but `key: value` lines.
     """
     try:
-        found = strict_yaml.load(path.read_text(encoding="utf-8"))
+        found = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:  # a ValueError: not UTF-8, or a date that there is not
         raise ConfigError([f"{path} is not valid YAML: {why(error)}. {remedy}"]) from error
     return _mapping(found, path, "`key: value` lines", remedy)
@@ -83,3 +84,48 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         names = [name for name, _ in pairs]
         raise ValueError(f"names {next(name for name in names if names.count(name) > 1)!r} twice")
     return found
+
+
+class _Loader(yaml.SafeLoader):
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[tuple[str, str]] = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if (key.tag, key.value) in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key '{key.value}' stands there twice; take one out", key.start_mark
+                )
+            seen.add((key.tag, key.value))
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(text: str) -> Any:
+    """What a YAML text holds: no key twice, and no aliases that grow without end.
+
+    Raises:
+        yaml.YAMLError: it is not valid, has a key twice, or repeats itself through aliases too often.
+        ValueError: it holds a number or a date that does not exist.
+    """
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > LARGEST_YAML:
+            raise yaml.YAMLError(f"it stands for more than {LARGEST_YAML:,} values; write them down in several files")
+        return loader.construct_document(node)
+    except RecursionError:
+        raise yaml.YAMLError("its lists or mappings are nested too deep") from None
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, known: dict[int, float]) -> float:
+    """How many values a node stands for; infinitely many if it holds itself."""
+    if id(node) not in known:
+        known[id(node)] = float("inf")
+        held = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = [part for item in held for part in (item if isinstance(item, tuple) else (item,))]
+        known[id(node)] = 1 + sum(_size(part, known) for part in parts)
+    return known[id(node)]

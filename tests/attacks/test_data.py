@@ -40,7 +40,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from made_runs import make_run
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.documents import loads, read_json, read_yaml
 from rarecot.errors import ConfigError
 from rarecot.evaluation import generations, records
@@ -310,8 +310,8 @@ def test_an_append_loses_no_record(tmp_path, data, cut):
 )
 def test_weights_that_lie(tmp_path, content, expected):
     (tmp_path / "model.safetensors").write_bytes(content)
-    assert [expected in text for text in checkpoints.damage(tmp_path)] == [True]
-    assert expected in refusal(lambda: checkpoints.parameter_shapes(tmp_path))
+    assert [expected in text for text in model_files.damage(tmp_path)] == [True]
+    assert expected in refusal(lambda: model_files.parameter_shapes(tmp_path))
 
 
 def test_a_header_of_gigabytes_is_not_read(tmp_path):
@@ -319,14 +319,14 @@ def test_a_header_of_gigabytes_is_not_read(tmp_path):
     with path.open("wb") as file:
         file.write((3 << 30).to_bytes(8, "little"))
         file.truncate(4 << 30)  # sparse
-    assert seconds(lambda: checkpoints.damage(tmp_path)) < 0.5
-    assert "claims a header of 3221225472 bytes" in checkpoints.damage(tmp_path)[0]
+    assert seconds(lambda: model_files.damage(tmp_path)) < 0.5
+    assert "claims a header of 3221225472 bytes" in model_files.damage(tmp_path)[0]
 
 
 def test_whole_weights_are_read(tmp_path):
     (tmp_path / "model.safetensors").write_bytes(weights(HEADER))
-    assert checkpoints.damage(tmp_path) == []
-    assert checkpoints.parameter_shapes(tmp_path) == {"w": [2]}
+    assert model_files.damage(tmp_path) == []
+    assert model_files.parameter_shapes(tmp_path) == {"w": [2]}
 
 
 @pytest.mark.parametrize(
@@ -335,11 +335,11 @@ def test_whole_weights_are_read(tmp_path):
 def test_damaged_files_of_a_checkpoint_are_named(tmp_path, content):
     calls = {
         checkpoints.STAMP: checkpoints.read_stamp,
-        "config.json": checkpoints.positions_of,
+        "config.json": model_files.positions_of,
         "trainer_state.json": checkpoints.steps_left,
         checkpoints.ADAPTER: checkpoints.base_of,
         "model.safetensors.index.json": lambda folder: (
-            checkpoints.damage(folder) and (_ for _ in ()).throw(ConfigError(checkpoints.damage(folder)))
+            model_files.damage(folder) and (_ for _ in ()).throw(ConfigError(model_files.damage(folder)))
         ),
     }
     for name, call in calls.items():
@@ -347,7 +347,7 @@ def test_damaged_files_of_a_checkpoint_are_named(tmp_path, content):
         if not (name == checkpoints.STAMP and content.startswith('{"')):
             assert name in refusal(lambda call=call: call(tmp_path))
     if content.startswith('{"'):
-        assert "hidden_size" in refusal(lambda: checkpoints.shape(tmp_path))
+        assert "hidden_size" in refusal(lambda: model_files.shape(tmp_path))
 
 
 def test_json_and_yaml_are_read_whole_or_refused(tmp_path):

@@ -20,7 +20,7 @@ from conftest import DATA, ROOT, run_command
 from generation_pages import record
 from made_runs import make_run
 
-from rarecot import checkpoints, hub
+from rarecot import checkpoints, hub, model_files
 from rarecot.errors import ConfigError, holds_password, printable
 from rarecot.evaluation import records
 from rarecot.rendering import load_tokenizer
@@ -87,7 +87,7 @@ def planted(text_model, folder, kind, canary):
         (folder / "adapter_config.json").write_text(json.dumps(adapter))
     if kind == "index":
         weights = dict.fromkeys(("lm_head.weight", "model.norm.weight"), "../elsewhere/model.safetensors")
-        (folder / checkpoints.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weights}))
+        (folder / model_files.INDEX).write_text(json.dumps({"metadata": {}, "weight_map": weights}))
     if kind == "template":
         (folder / "chat_template.jinja").write_text(TEMPLATE.replace("CANARY", repr(str(canary))))
     return folder
@@ -107,7 +107,7 @@ def test_what_would_have_to_be_run_is_refused(text_model, tmp_path, kind):
     folder = planted(text_model, tmp_path / "m", kind, tmp_path / "canary")
     with pytest.raises(ConfigError, match=REFUSED[kind]):
         checkpoints.model_folder(str(folder))
-    assert any(REFUSED[kind] in problem for problem in checkpoints.untrusted(folder))
+    assert any(REFUSED[kind] in problem for problem in model_files.untrusted(folder))
     assert not (tmp_path / "canary").exists()
 
 

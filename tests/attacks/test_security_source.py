@@ -6,7 +6,7 @@ import re
 import pytest
 from conftest import ROOT
 
-from rarecot import checkpoints
+from rarecot import model_files
 
 SOURCES = sorted(p for room in ("src", "recipes", "eval", "data_mixes", "slurm") for p in (ROOT / room).rglob("*.py"))
 
@@ -88,7 +88,7 @@ def test_the_source_calls_nothing_that_runs_what_it_reads():
     found = {(str(p.relative_to(ROOT)), what) for p in SOURCES for what in said(p)}
     assert found == set(EXCEPTIONS)
     assert len(SOURCES) > 150
-    assert checkpoints.NO_CODE == {"trust_remote_code": False, "use_safetensors": True}
+    assert model_files.NO_CODE == {"trust_remote_code": False, "use_safetensors": True}
 
 
 @pytest.mark.parametrize(

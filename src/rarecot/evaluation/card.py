@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from rarecot import checkpoints, whole
+from rarecot import checkpoints, model_files, whole
 from rarecot.errors import ConfigError, printable
 from rarecot.evaluation import records
 from rarecot.evaluation.lineage import Leg, Origin, adapter_base, read_mapping, way
@@ -180,7 +180,7 @@ def card(run_dir: Path, folder: Path, name: str = "") -> str:
 
 def unloadable(run_dir: Path, folder: Path) -> list[str]:
     """Why nobody else could load a checkpoint once it is published, a sentence each."""
-    problems = checkpoints.damage(folder)
+    problems = model_files.damage(folder)
     if checkpoints.is_adapter(folder) and not adapter_base(folder, way(run_dir, folder)[1])[1]:
         problems.append(
             f"{folder} is an adapter to a model on this machine, so nobody else could load it. Push its base first and train the adapter on "
@@ -256,7 +256,7 @@ def _base_words(known: Known) -> str:
     if origin.kind == "hub":
         return f"{origin.name} (commit {origin.revision[:12]})"
     if origin.kind == "scratch" and (folder / "config.json").is_file():
-        shape = checkpoints.shape(folder)
+        shape = model_files.shape(folder)
         layers, architecture = shape["layers"], read_mapping(folder / "config.json").get("model_type", "")
         return f"none, trained from scratch ({architecture}, {layers} layer{'s' if layers != 1 else ''} × {shape['hidden']})"
     if origin.kind == "local":

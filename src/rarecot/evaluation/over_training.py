@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.errors import ConfigError
 from rarecot.evaluation import card, records
 from rarecot.evaluation.claims import Claims
@@ -82,7 +82,7 @@ def evaluate_run(run_dir: Path, questions: Questions, samplers: Samplers) -> Ite
     folders = [folder for stage in sorted(run_dir.iterdir()) for folder in checkpoints.complete(stage)]
     if not folders:
         raise ConfigError([f"{run_dir} has no complete checkpoint: train first, or wait for the first save."])
-    if damaged := [problem for folder in folders for problem in checkpoints.damage(folder)]:
+    if damaged := [problem for folder in folders for problem in model_files.damage(folder)]:
         raise ConfigError(damaged)
     folders.sort(key=lambda f: (f.parent.name != "sft", f.parent.name, checkpoints.step_of(f)))
     claims, readers = Claims(run_dir), _Readers(questions)
@@ -117,7 +117,7 @@ class _Readers:
         same = ("rendering_sha256", "long_from_tokens", "prompt_tokens", "max_new_tokens")
         key = (
             fingerprint_of_folder(folder),
-            checkpoints.positions_of(folder),
+            model_files.positions_of(folder),
             *(stamp.get(name, folder) for name in same),
         )
         if key not in self._known:

@@ -6,7 +6,7 @@ from typing import Any
 
 from tokenizers.models import WordLevel
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.errors import ConfigError
 from rarecot.evaluation.harness import Reader
 from rarecot.evaluation.protocols.prompts import examples_of_themselves, prompts_of
@@ -117,7 +117,7 @@ def read_in_run(folder: Path, questions: Questions) -> tuple[Suite, Reader, int]
 
 def too_long(folder: Path, prompt: int, cap: int) -> list[str]:
     """The sentence for prompts and responses that need more positions than a model has."""
-    positions = checkpoints.positions_of(folder)
+    positions = model_files.positions_of(folder)
     if positions is None or prompt + cap <= positions:
         return []
     remedy = f"Lower max_new_tokens to {positions - prompt}" if prompt < positions else "Ask shorter problems"

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.errors import ConfigError
 from rarecot.rendering import load_tokenizer
 from rarecot.sampling.base import Sampler, eos_ids
@@ -119,7 +119,7 @@ def whole_model(folder: Path) -> Any:
     """The transformers model of a checkpoint, an adapter merged into its base."""
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder), **checkpoints.NO_CODE)
+    model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder), **model_files.NO_CODE)
     if not checkpoints.is_adapter(folder):
         return model
     from peft import PeftModel

@@ -15,7 +15,7 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Literal
 
-from rarecot.checkpoints import NO_CODE
+from rarecot.model_files import NO_CODE
 from rarecot.sampling.vllm import support
 from rarecot.training.rl.memory_plan import GIB, available_ram
 

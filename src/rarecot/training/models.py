@@ -7,7 +7,7 @@ from peft import PeftConfig, PeftModel
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, PreTrainedModel, Qwen3Config
 from trl import ModelConfig, get_peft_config
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.hub import is_hub_id
 from rarecot.training.arguments import SftArguments
 from rarecot.training.request import Request
@@ -75,7 +75,7 @@ def pretrained(folder: Path, name: str, options: ModelConfig) -> tuple[Any, Peft
         name: what a new adapter will say it belongs to: the checkpoint's path, or its hub id.
         options: data type, attention, LoRA.
     """
-    how = {"dtype": options.dtype, "attn_implementation": options.attn_implementation, **checkpoints.NO_CODE}
+    how = {"dtype": options.dtype, "attn_implementation": options.attn_implementation, **model_files.NO_CODE}
     model = AutoModelForCausalLM.from_pretrained(checkpoints.weights_folder(folder), **how)
     if not checkpoints.is_adapter(folder):
         model.name_or_path = name

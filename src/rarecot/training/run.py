@@ -1,5 +1,6 @@
 """A run directory: what was asked, what it ran on, where it stands. Every stage of a run shares one."""
 
+import atexit
 import fcntl
 import json
 import os
@@ -237,6 +238,7 @@ def _hold(run_dir: Path) -> None:
     file.write(f"pid {os.getpid()} on {platform.node()}\n")
     file.flush()
     _held[status.st_dev, status.st_ino] = file
+    atexit.register(file.close)
 
 
 def versions() -> dict[str, Any]:

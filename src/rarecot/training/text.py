@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.errors import ConfigError
 from rarecot.evaluation.harness import Reader
 from rarecot.mixtures.build import column
@@ -165,7 +165,7 @@ def _lengths(run: Run, config: Any, text: Text, folder: Path | None) -> list[str
             f"the longest prompt has {lengths.prompt} tokens, more than max_prompt_tokens {arguments.max_prompt_tokens}, for which memory is "
             f"planned. Raise it to {lengths.prompt}."
         )
-    positions = checkpoints.positions_of(folder) if folder else arguments.max_positions or None
+    positions = model_files.positions_of(folder) if folder else arguments.max_positions or None
     cap = text.max_new_tokens
     if run.request.stage == "sft":
         fixed = run.mixture.fixed

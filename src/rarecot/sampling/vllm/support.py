@@ -7,7 +7,7 @@ import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from rarecot import checkpoints
+from rarecot import model_files
 
 # distribution → oldest and newest release that works with the pinned TRL. The CPU build is a distribution of its own;
 # it gives the same `vllm` package, so only one of the two can be installed.
@@ -57,7 +57,7 @@ def problems() -> list[str]:
 
 def model_problems(folder: Path) -> list[str]:
     """Why the installed vLLM cannot run the model in a folder."""
-    head = checkpoints.shape(folder)["head_dim"]
+    head = model_files.shape(folder)["head_dim"]
     if is_cpu_build() and head not in CPU_HEAD_SIZES:
         sizes = ", ".join(map(str, CPU_HEAD_SIZES))
         return [

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rarecot import checkpoints
+from rarecot import checkpoints, model_files
 from rarecot.training.batch import world_size
 
 GIB = 2**30
@@ -65,7 +65,7 @@ def plan(request: Any, folder: Path, gpu: int) -> MemoryPlan:
         gpu: bytes of one GPU's memory; 0: none is used.
     """
     value = request.trainer_value
-    shape = checkpoints.shape(folder)
+    shape = model_files.shape(folder)
     parameters = checkpoints.parameters(folder)
     world = world_size()
     micro = value("per_device_train_batch_size")
