@@ -24,7 +24,7 @@ from rarecot.evaluation import records
 pytestmark = pytest.mark.slow
 KILLS = int(os.environ.get("RARECOT_KILLS", "3"))  # of each
 TINY = ROOT / "recipes" / "parity" / "tiny"
-ALIKE = ("--disable_tqdm", "true", "--save_total_limit", "2", "--eval_n", "8")
+ALIKE = ("--disable_tqdm", "true", "--eval_n", "8")
 STAGES = {
     "sft": ("--max_steps", "30", "--save_steps", "3", "--eval_every", "4"),
     "grpo": ("--max_steps", "12", "--save_steps", "2", "--num_iterations", "2"),
@@ -32,9 +32,12 @@ STAGES = {
 }
 
 
-def stage_command(stage, run_dir, *words):
+def stage_command(stage, run_dir, *words, keep="2"):
     recipe = (ROOT / "recipes" / f"{stage}.py", "--config", TINY / f"{stage}.yaml")
-    return [sys.executable, *map(str, (*recipe, "--run_dir", run_dir, *ALIKE, *STAGES[stage], *words))]
+    return [
+        sys.executable,
+        *map(str, (*recipe, "--run_dir", run_dir, "--save_total_limit", keep, *ALIKE, *STAGES[stage], *words)),
+    ]
 
 
 def run(command):
@@ -46,7 +49,7 @@ def run(command):
 def ntp(tmp_path_factory):
     """A run of next-token prediction with ten checkpoints and no records, as far as its evaluations go."""
     folder = tmp_path_factory.mktemp("ntp") / "run"
-    run([*stage_command("sft", folder), "--save_total_limit", "20"])
+    run(stage_command("sft", folder, keep="20"))
     return folder
 
 
