@@ -2,9 +2,15 @@
 # shellcheck shell=bash
 # Where rollouts come from; sourced by slurm/grpo.sh and slurm/submit.sh.
 
-# Refuses what cannot be divided.
+# Refuses what cannot be divided, and options (read before, by `options`) that follow from VLLM.
 check_rollouts() { # check_rollouts KIND NODES GPUS_A_NODE
-  local theirs=${VLLM_GPUS:-$(($3 / 2))}
+  local theirs=${VLLM_GPUS:-$(($3 / 2))} option
+  for option in ${1:+"${OPTIONS[@]}"}; do
+    case ${option%%=*} in
+      --use_vllm | --vllm_mode | --vllm_server_host | --vllm_server_port | --vllm_group_port)
+        die "VLLM=$1 sets ${option%%=*}: leave it out, or do not set VLLM." ;;
+    esac
+  done
   case $1 in
     '' | colocate) ;;
     node) (($2 > 1)) || die "VLLM=node gives a server the last node, and this job has one. Use --nodes=2 or more, or VLLM=split." ;;
@@ -52,7 +58,8 @@ serve() { # serve HOST ADDRESS GPUS CPUS
     --host "$2" --port "$port" --tensor_parallel_size "$(($3 > 0 ? $3 : 1))" >>"$SERVER_LOG" 2>&1 &
   SERVER=$!
   # Its death is noticed here, so the trainer may be patient with a large model.
-  ROLLOUTS=(--use_vllm true --vllm_mode server --vllm_server_host "$at" --vllm_server_port "$port" --vllm_group_port "$((port + 1))" --vllm_server_timeout 1800)
+  ROLLOUTS=(--use_vllm true --vllm_mode server --vllm_server_host "$at" --vllm_server_port "$port" --vllm_group_port "$((port + 1))")
+  [[ " ${OPTIONS[*]}" == *" --vllm_server_timeout"* ]] || ROLLOUTS+=(--vllm_server_timeout 1800)
   say "vLLM server on $1:$port, log in $SERVER_LOG"
 }
 

@@ -28,8 +28,8 @@ mkdir -p logs
 case $(basename "$script") in
   sft.sh | star.sh | grpo.sh)
     recipe=$(basename "$script" .sh)
-    [ "$recipe" != grpo ] || { recipe=${RECIPE:-grpo}; check_rollouts "${VLLM:-}" "$NODES" "$PER_NODE"; }
     options "$@"
+    [ "$recipe" != grpo ] || { recipe=${RECIPE:-grpo}; check_rollouts "${VLLM:-}" "$NODES" "$PER_NODE"; }
     each=$((PER_NODE > 0 ? PER_NODE : ${PROCESSES:-1}))
     WORLD_SIZE=$((each * NODES)) "${COMMAND[@]}" "recipes/$recipe.py" "${OPTIONS[@]}" --dry_run "${DRY_RUN:-true}"
     ;;

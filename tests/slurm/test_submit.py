@@ -58,6 +58,7 @@ def submit(checkout):
         (("-N2", "slurm/grpo.sh"), {"VLLM": "split"}, "VLLM=split divides one node, and this job has 2."),
         (("--nodes=2-3", "slurm/grpo.sh"), {"VLLM": "split"}, "VLLM=split divides one node, and this job has 2."),
         (("--nodes=some", "slurm/grpo.sh"), {}, "cannot read the number of nodes or GPUs"),
+        (("slurm/grpo.sh", TINY, "--vllm_mode=server"), {"VLLM": "colocate"}, "VLLM=colocate sets --vllm_mode"),
         (("slurm/grpo.sh",), {"VLLM": "server"}, "VLLM is 'server': it must be colocate, node or split"),
         (
             ("-N", "3", "slurm/sft.sh", TINY, "--global_batch_size", "20"),
