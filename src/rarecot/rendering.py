@@ -173,7 +173,7 @@ def fingerprint_of_folder(folder: Path) -> str | None:
     try:
         said = template.read_text() if template.is_file() else None
         return fingerprint(path.read_text(), said)
-    except (AttributeError, ValueError) as error:  # no JSON or no object; not UTF-8
+    except (AttributeError, TypeError, ValueError) as error:  # no JSON or no object; not UTF-8
         raise ConfigError(
             [f"{path} or its template is damaged ({why(error)}). Save or fetch the tokenizer again."]
         ) from error
