@@ -75,17 +75,25 @@ def remove_incomplete(stage_dir: Path) -> None:
     """Remove what was not saved or removed to its end, of a stage in which nobody trains now."""
     for folder in [*stage_dir.glob("checkpoint-*"), *(stage_dir / STOPPED).glob("checkpoint-*")]:
         if re.fullmatch(r"checkpoint-\d+", folder.name) and read_stamp(folder) is None:
-            shutil.rmtree(folder)
+            _remove(folder)
 
 
 def keep_newest(stage_dir: Path, limit: int | None) -> None:
     """Remove the oldest complete checkpoints of a stage, so that `limit` are left; None, 0 or less: all stay, as in transformers.
 
-    A checkpoint loses its stamp first: one that is only half removed counts as complete to nobody.
+    A checkpoint that is only half removed counts as complete to nobody.
     """
     for folder in complete(stage_dir)[: -limit if limit and limit > 0 else 0]:
-        (folder / STAMP).unlink()
-        shutil.rmtree(folder)
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a checkpoint, its stamp first. Of one that lies elsewhere only the link goes: what it leads to may be another's."""
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    (folder / STAMP).unlink(missing_ok=True)
+    shutil.rmtree(folder)
 
 
 def newest(stage_dir: Path) -> Path | None:

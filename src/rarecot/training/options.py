@@ -175,9 +175,20 @@ def _one(kind: str, given: Any) -> Any:
             given = json.loads(given)
         except ValueError as error:
             raise ValueError(f"is {shown(given)}: it is no JSON object ({error}).") from None
-    if isinstance(given, str) and given.endswith(".json") and Path(given).is_file():
+    if isinstance(given, str) and given.endswith(".json"):
+        if not Path(given).is_file():
+            raise ValueError(f"is {shown(given)}, but there is no such file. Name one, or write a mapping.")
         return given
-    return coerce(given, dict)
+    return {key: _numbers(value) for key, value in coerce(given, dict).items()}
+
+
+def _numbers(value: Any) -> Any:
+    """1e-5 as a number, which YAML reads as text, within the mappings that a library takes as they are."""
+    if isinstance(value, dict):
+        return {key: _numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_numbers(item) for item in value]
+    return float(value) if isinstance(value, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value) else value
 
 
 def _checked(name: str, option: Option, value: Any) -> Any:

@@ -297,14 +297,14 @@ def _move_aside(run_dir: Path, before: str) -> None:
     new.mkdir()
     kept = [] if before == "sft" else [stage for stage in _read(run_dir / CONFIG) if stage == "sft"]
     for stage in kept:
-        shutil.copytree(run_dir / stage, new / stage, copy_function=os.link)  # no second copy of the weights on disk
+        shutil.copytree(run_dir / stage, new / stage, symlinks=True, copy_function=_share)
         for record in records.read(run_dir):
             if record["stage"] == stage:
                 records.append(new, record)
         if (run_dir / records.COMPLETIONS).is_dir():
             (new / records.COMPLETIONS).mkdir()
             for file in (run_dir / records.COMPLETIONS).glob(f"{stage}-*"):
-                os.link(file, new / records.COMPLETIONS / file.name)
+                _share(file, new / records.COMPLETIONS / file.name)
     if kept:
         for name in (CONFIG, VERSIONS):
             only = {stage: _read(run_dir / name)[stage] for stage in kept}
@@ -312,10 +312,19 @@ def _move_aside(run_dir: Path, before: str) -> None:
             write_text(new / name, text)
         shutil.copy(run_dir / MANIFEST, new / MANIFEST)
         if (run_dir / MIXTURE).is_dir():
-            shutil.copytree(run_dir / MIXTURE, new / MIXTURE, copy_function=os.link)
+            shutil.copytree(run_dir / MIXTURE, new / MIXTURE, copy_function=_share)
     run_dir.rename(aside)
     new.rename(run_dir)
     print(f"{run_dir} held another run; it is now {aside}", flush=True)
+
+
+def _share(source: str | Path, target: str | Path) -> None:
+    """One file under two names, so that there is no second copy of the weights; a copy where the file system knows no such thing, or where it
+    lies on another one."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _read(path: Path) -> dict[str, Any]:

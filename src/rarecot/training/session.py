@@ -6,6 +6,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
+from accelerate import PartialState
 from accelerate.utils import DistributedType
 from peft import PeftModel
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback
@@ -73,6 +74,7 @@ class StampCallback(TrainerCallback):
     stands: Callable[[Any, Any], dict[str, int]]
 
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        PartialState().wait_for_everyone()  # each process writes a part of a checkpoint, its random numbers at least
         if state.is_world_process_zero:
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
             if checkpoints.is_adapter(folder):  # what a reader of checkpoints looks for, of the adapter's base
