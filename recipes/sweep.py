@@ -16,6 +16,7 @@ from pathlib import Path
 from rarecot import stopping
 from rarecot.command_line import Parser
 from rarecot.errors import EXIT_FAILED, ConfigError, exit_with
+from rarecot.holding import hold
 from rarecot.sweeps import local, plan
 from rarecot.sweeps.spec import read_sweep
 
@@ -56,6 +57,8 @@ def main() -> None:
         for run in sweep.runs:
             print(f"{'done' if plan.is_done(run, sweep.dir) else 'to do':6} {run.name}")
         return
+    if args.task is None and not args.slurm:
+        hold(sweep.dir, "runs this sweep", "--sweep_dir")
     if args.task is None or not (sweep.dir / plan.FILE).is_file():  # tasks of an array find it written
         plan.write(sweep, entries)
     if args.slurm:

@@ -32,6 +32,7 @@ LEAVES = {
         "documents",
         "errors",
         "extraction",
+        "holding",
         "hub",
         "model_files",
         "quiet",

@@ -302,14 +302,14 @@ def test_a_link_is_not_pushed(tmp_path):
 
 
 def test_a_lock_that_is_a_link_empties_nothing(tmp_path):
-    from rarecot.training.run import LOCK, _hold
+    from rarecot.holding import LOCK, hold
 
     precious = tmp_path / "precious"
     precious.write_text("words")
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / LOCK).symlink_to(precious)
     with pytest.raises(ConfigError, match="is a link"):
-        _hold(tmp_path / "run")
+        hold(tmp_path / "run", "trains", "--run_dir")
     assert precious.read_text() == "words"
 
 

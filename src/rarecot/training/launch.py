@@ -74,6 +74,11 @@ def _launch(request: Request, train: Train) -> None:
         if run.is_main:
             factors = (config.train_batch_size, config.gradient_accumulation_steps, config.world_size)
             print(batch.describe(request.stage, *factors), flush=True)
-        train(run, config, options, text_of(run, config))  # what does not fit the model is refused before it loads
+        text = text_of(run, config)  # what does not fit the model is refused before it loads
+        try:
+            train(run, config, options, text)
+        except (OSError, RuntimeError, ValueError, SafetensorError):
+            run.see_that_it_is_there()  # else that is why
+            raise
     if run.is_main:
         print(verdict(run.dir))

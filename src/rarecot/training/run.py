@@ -1,7 +1,5 @@
 """A run directory: what was asked, what it ran on, where it stands. Every stage of a run shares one."""
 
-import atexit
-import fcntl
 import json
 import os
 import platform
@@ -18,9 +16,10 @@ import yaml
 
 from rarecot import checkpoints
 from rarecot.documents import read_json, read_yaml
-from rarecot.errors import ConfigError
+from rarecot.errors import ConfigError, RunError
 from rarecot.evaluation import records
 from rarecot.evaluation.lineage import CONFIG, VERSIONS
+from rarecot.holding import hold
 from rarecot.mixtures.build import MIXTURE, Mixture, build, keep, load
 from rarecot.mixtures.spec import MANIFEST, locate, wherever
 from rarecot.training import batch
@@ -28,7 +27,6 @@ from rarecot.training.request import Request
 from rarecot.training.start import model_folder
 from rarecot.whole import write_text
 
-LOCK = ".lock"
 _RESTORE = "Restore it, or use another --run_dir."
 _NEW = ".new"  # end of the name of a run's folder, while what another is to share with it is copied there
 
@@ -142,9 +140,23 @@ class Run:
             },
         )
 
+    def see_that_it_is_there(self) -> None:
+        """See that what is written now joins what was written before; on rank 0.
+
+        Raises:
+            RunError: the directory was moved or removed while this process trains: it would be made anew, without its beginning.
+        """
+        if self.is_main and not (self.dir / CONFIG).is_file():
+            raise RunError(
+                f"{self.dir / CONFIG} is no longer there: the run's directory was moved or removed while it trained, and what is written now "
+                f"would lie apart from what was written before. Put it back, or name its new place by --run_dir: the same command goes on "
+                f"from its newest checkpoint."
+            )
+
     def append(self, record: dict[str, Any]) -> None:
         """Add a record of this stage, unless it was made before the stage was last killed; only rank 0 writes."""
         if self.is_main:
+            self.see_that_it_is_there()
             if (identity := records.identity(record)) not in self._known:
                 records.append(self.dir, record)
                 self._known.add(identity)
@@ -164,7 +176,7 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
             mixture, or another process trains in it.
     """
     if is_main:
-        _hold(request.run_dir)
+        hold(request.run_dir, "trains", "--run_dir")
     source = locate(request.arguments.mixture, request.config_path)
     mixture = load(source) if source.is_dir() else build(request.spec)
     flat = _plain({**asdict(request.arguments), **resolved, **mixture.spec.to_mapping(), "seed": request.seed})
@@ -176,7 +188,7 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
         changes = _changes(request, flat, mixture)
         if changes and request.arguments.move_aside:
             _move_aside(request.run_dir, before=request.stage)
-            _hold(request.run_dir)
+            hold(request.run_dir, "trains", "--run_dir")
         elif changes:
             raise ConfigError(
                 [
@@ -198,47 +210,6 @@ def open_run(request: Request, resolved: dict[str, Any], is_main: bool = True) -
             write_text(request.run_dir / VERSIONS, json.dumps(made_by, indent=2) + "\n")
             keep(mixture, request.run_dir)
     return run
-
-
-_held: dict[
-    tuple[int, int], Any
-] = {}  # (device, inode) of a lock → its open file, which holds it until this process ends
-
-
-def _hold(run_dir: Path) -> None:
-    """Keep other processes from training in a directory as long as this one lives."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    # Whoever may write here must not have another file emptied by a link of that name.
-    if (run_dir / LOCK).is_symlink():
-        raise ConfigError([f"{run_dir / LOCK} is a link to a file that it would empty. Take the link away."])
-    file = os.fdopen(os.open(run_dir / LOCK, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o666), "a+")
-    status = os.fstat(file.fileno())
-    if (status.st_dev, status.st_ino) in _held:
-        file.close()
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if not isinstance(
-            error, BlockingIOError
-        ):  # a file system without locks: as unprotected as before there were any
-            print(
-                f"{run_dir} cannot be locked here ({error.strerror}): see to it that one process trains in it",
-                flush=True,
-            )
-            file.close()
-            return
-        file.seek(0)
-        holder = file.read().strip()
-        file.close()
-        raise ConfigError(
-            [f"another process ({holder}) trains in {run_dir}. Wait for its end, stop it, or use another --run_dir."]
-        ) from None
-    file.truncate(0)
-    file.write(f"pid {os.getpid()} on {platform.node()}\n")
-    file.flush()
-    _held[status.st_dev, status.st_ino] = file
-    atexit.register(file.close)
 
 
 def versions() -> dict[str, Any]:

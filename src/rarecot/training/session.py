@@ -73,6 +73,9 @@ class StampCallback(TrainerCallback):
     text: Text
     stands: Callable[[Any, Any], dict[str, int]]
 
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        self.run.see_that_it_is_there()
+
     def on_save(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         PartialState().wait_for_everyone()  # each process writes a part of a checkpoint, its random numbers at least
         if state.is_world_process_zero:

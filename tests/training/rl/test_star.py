@@ -200,8 +200,8 @@ def test_two_processes_never_train_in_one_directory(asked):
 
     request = asked()
     code = (
-        "import sys, time, pathlib; from rarecot.training.run import _hold\n"
-        "_hold(pathlib.Path(sys.argv[1])); print('held', flush=True); time.sleep(60)"
+        "import sys, time, pathlib; from rarecot.holding import hold\n"
+        "hold(pathlib.Path(sys.argv[1]), 'trains', '--run_dir'); print('held', flush=True); time.sleep(60)"
     )
     other = subprocess.Popen([sys.executable, "-c", code, str(request.run_dir)], stdout=subprocess.PIPE)
     assert other.stdout.readline() == b"held\n"
