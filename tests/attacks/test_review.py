@@ -14,6 +14,8 @@ import yaml
 from conftest import ROOT, run_command
 
 from rarecot import checkpoints
+from rarecot.errors import ConfigError
+from rarecot.evaluation import records
 from rarecot.training import run
 from rarecot.training.options import read_option, trainer_options
 
@@ -75,6 +77,13 @@ def test_a_file_of_options_that_is_not_there(tmp_path):
     option = trainer_options("sft")["deepspeed"]
     with pytest.raises(ValueError, match="there is no such file"):
         read_option("deepspeed", option, [str(tmp_path / "zero.json")])
+
+
+def test_records_on_a_disk_that_is_not_there(tmp_path):
+    """They are not none: a run must not begin its history anew."""
+    (tmp_path / "records.jsonl").symlink_to("disk/records.jsonl")
+    with pytest.raises(ConfigError, match=r"leads to disk/records\.jsonl, where nothing is"):
+        records.read(tmp_path)
 
 
 def test_two_sweeps_in_one_folder(tmp_path):

@@ -201,6 +201,10 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
         ConfigError: another line is damaged.
     """
     path = run_dir / FILE
+    if path.is_symlink() and not path.exists():
+        raise ConfigError(
+            [f"{path} leads to {path.readlink()}, where nothing is. Put the file back, or take the link away."]
+        )
     if not path.is_file():
         return []
     unique: dict[tuple[Any, ...], dict[str, Any]] = {}

@@ -27,6 +27,7 @@ GRACE = 2.0  # seconds that a worker may take to notice its own alarm
 STARTING = 60.0  # seconds until a new worker answers first: it imports sympy
 CACHE = 200_000  # verdicts
 CHUNK = 8
+ATTEMPTS = 3  # at a comparison or a start whose process is killed: from outside, as where memory is short, it says nothing of the answer
 
 
 class _Worker:
@@ -37,32 +38,43 @@ class _Worker:
         self.process: subprocess.Popen[bytes] | None = None
 
     def ask(self, pair: Pair) -> Verdict | None:
-        """The verdict on a pair; None where the worker does not answer in time, or dies: it is replaced at the next call.
+        """The verdict on a pair; None where the worker does not answer in time, or dies of it again and again: it is replaced at the next call.
 
         Raises:
             RunError: no worker can be started, so that nothing could be judged.
             RuntimeError: a fault of the worker's own code, which must not pass for a wrong answer.
         """
-        if self.process is None:
-            self._start()
-        try:
-            self.process.stdin.write(json.dumps(pair).encode() + b"\n")
-            line = self._line(BUSY * self.seconds + GRACE)
-        except BrokenPipeError:
-            line = b""
-        if not line:
-            self.stop()
-            return None
-        reply = json.loads(line)
-        if isinstance(reply, dict):
-            raise RuntimeError(f"comparing {pair} failed:\n{reply['error']}")
-        return reply
+        for _ in range(ATTEMPTS):
+            if self.process is None:
+                self._start()
+            try:
+                self.process.stdin.write(json.dumps(pair).encode() + b"\n")
+                line = self._line(BUSY * self.seconds + GRACE)
+            except (BrokenPipeError, EOFError):
+                self.stop()
+                continue
+            if not line:
+                self.stop()
+                return None
+            reply = json.loads(line)
+            if isinstance(reply, dict):
+                raise RuntimeError(f"comparing {pair} failed:\n{reply['error']}")
+            return reply
+        return None
 
     def _line(self, patience: float) -> bytes:
-        """The next whole line; empty if none comes in time."""
+        """The next whole line; empty if none comes in time.
+
+        Raises:
+            EOFError: the process ended instead.
+        """
         ready, _, _ = select.select([self.process.stdout], [], [], patience)
-        line = self.process.stdout.readline() if ready else b""
-        return line if line.endswith(b"\n") else b""
+        if not ready:
+            return b""
+        line = self.process.stdout.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        return line
 
     def stop(self) -> None:
         """Kill the process, if there is one."""
@@ -72,21 +84,30 @@ class _Worker:
             self.process = None
 
     def _start(self) -> None:
-        self.process = subprocess.Popen(
-            # -P: the folder the user stands in may hold a types.py
-            [sys.executable, "-P", "-m", "rarecot.verify.worker", str(self.seconds)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
-        if not self._line(STARTING):
-            self.stop()
-            raise RunError(
-                "the process that compares answers did not start: see what "
-                f"`{sys.executable} -P -m rarecot.verify.worker 3` says (is math-verify installed?)"
+        for _ in range(ATTEMPTS):
+            self.process = subprocess.Popen(
+                # -P: the folder the user stands in may hold a types.py
+                [sys.executable, "-P", "-m", "rarecot.verify.worker", str(self.seconds)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
+            try:
+                if self._line(STARTING):
+                    return
+                code = None
+            except EOFError:
+                code = self.process.wait()
+            self.stop()
+            if code is None or code >= 0:  # no signal: another would end as this one did
+                break
+        raise RunError(
+            "the process that compares answers did not start"
+            + (f" (ended with {code})" if code is not None else f" in {STARTING:g} seconds")
+            + f": see what `{sys.executable} -P -m rarecot.verify.worker 3` says (is math-verify installed, and memory left?)"
+        )
 
 
 class Pool:
