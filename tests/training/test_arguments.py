@@ -5,13 +5,14 @@ import sys
 from dataclasses import fields
 
 import pytest
+import yaml
 from conftest import ROOT
 
 from rarecot.errors import ConfigError
 from rarecot.mixtures.spec import mixture_keys
 from rarecot.sampling.vllm import support
 from rarecot.training.arguments import ARGUMENTS
-from rarecot.training.options import DEFAULTS, trainer_options
+from rarecot.training.options import DEFAULTS, read_option, trainer_options
 from rarecot.training.request import parse
 
 SFT = [
@@ -245,3 +246,22 @@ def test_yaml_booleans_are_choices_too(tmp_path):
     recipe.write_text((ROOT / "recipes/parity/headline/grpo.yaml").read_text() + "vllm_enforce_eager: true\n")
     found = problems("grpo", ["--config", recipe, "--mixture", SFT[3], "--run_dir", tmp_path])
     assert "enforce_eager" not in " ".join(found)
+
+
+def test_numbers_within_a_mapping():
+    """YAML 1.1 takes 1e-5 for text, and a library that gets it so divides by text."""
+    option = trainer_options("sft")["lr_scheduler_kwargs"]
+    given = yaml.safe_load("{min_lr: 1e-5, again: [2E3, {deep: -1.5e+2}], word: 1e, revision: e5}")
+    assert read_option("lr_scheduler_kwargs", option, given) == {
+        "min_lr": 1e-5,
+        "again": [2000.0, {"deep": -150.0}],
+        "word": "1e",
+        "revision": "e5",
+    }
+    assert read_option("lr_scheduler_kwargs", option, ['{"min_lr": 1e-5}']) == {"min_lr": 1e-5}
+
+
+def test_a_file_of_options_that_is_not_there(tmp_path):
+    option = trainer_options("sft")["deepspeed"]
+    with pytest.raises(ValueError, match="there is no such file"):
+        read_option("deepspeed", option, [str(tmp_path / "zero.json")])

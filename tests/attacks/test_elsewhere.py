@@ -1,4 +1,4 @@
-"""What happens to runs that are left alone for a week: folders that lie elsewhere, are moved, or are wanted twice at the same time."""
+"""Folders that lie elsewhere, are moved, or are wanted by two processes at the same time."""
 
 import errno
 import json
@@ -17,7 +17,6 @@ from rarecot import checkpoints
 from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 from rarecot.training import run
-from rarecot.training.options import read_option, trainer_options
 
 TINY = ROOT / "recipes" / "parity" / "tiny"
 ALIKE = ("--disable_tqdm", "true", "--eval_n", "8")
@@ -60,25 +59,6 @@ def test_files_are_shared_or_copied(tmp_path, monkeypatch):
     assert not (tmp_path / "copied").samefile(source)
 
 
-def test_numbers_within_a_mapping():
-    """YAML 1.1 takes 1e-5 for text, and a library that gets it so divides by text."""
-    option = trainer_options("sft")["lr_scheduler_kwargs"]
-    given = yaml.safe_load("{min_lr: 1e-5, again: [2E3, {deep: -1.5e+2}], word: 1e, revision: e5}")
-    assert read_option("lr_scheduler_kwargs", option, given) == {
-        "min_lr": 1e-5,
-        "again": [2000.0, {"deep": -150.0}],
-        "word": "1e",
-        "revision": "e5",
-    }
-    assert read_option("lr_scheduler_kwargs", option, ['{"min_lr": 1e-5}']) == {"min_lr": 1e-5}
-
-
-def test_a_file_of_options_that_is_not_there(tmp_path):
-    option = trainer_options("sft")["deepspeed"]
-    with pytest.raises(ValueError, match="there is no such file"):
-        read_option("deepspeed", option, [str(tmp_path / "zero.json")])
-
-
 def test_records_on_a_disk_that_is_not_there(tmp_path):
     """They are not none: a run must not begin its history anew."""
     (tmp_path / "records.jsonl").symlink_to("disk/records.jsonl")
@@ -108,7 +88,7 @@ def test_two_sweeps_in_one_folder(tmp_path):
 
 @pytest.mark.slow
 def test_a_checkpoint_is_stamped_once_every_process_has_written(tmp_path):
-    launch = ("torchrun", "--nproc_per_node", "2", "--master_port", "29861", "--", ROOT / "tests/attacks/slow_rank.py")
+    launch = ("torchrun", "--nproc_per_node", "2", "--master_port", "29861", "--", ROOT / "tests/training/slow_rank.py")
     words = ("--config", TINY / "sft.yaml", "--run_dir", tmp_path / "run", "--max_steps", "2", "--save_steps", "1")
     path = os.pathsep.join(filter(None, (str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
     result = run_command(*launch, *words, *ALIKE, ACCELERATE_USE_CPU="true", OMP_NUM_THREADS="1", PYTHONPATH=path)

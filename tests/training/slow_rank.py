@@ -1,6 +1,6 @@
 """recipes/sft.py whose second process is slow to write its part of a checkpoint; a stamp that comes before it is told on stderr.
 
-Run by test_review.py, by torchrun.
+Run by tests/attacks/test_elsewhere.py, by torchrun.
 """
 
 import os
