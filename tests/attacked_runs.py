@@ -34,6 +34,8 @@ def contents(folder):
         name = str(path.relative_to(folder))
         if path.name in (records.FILE, "manifest.json", "model.safetensors", checkpoints.STAMP):
             found[name] = path.read_bytes()
+        elif path.name == "README.md" and path.parent.name.startswith("checkpoint-"):
+            found[name] = path.read_text().replace(folder.name, "RUN")
         elif path.suffix == ".parquet":
             found[name] = pq.read_table(path).replace_schema_metadata(None)
         elif path.suffix == ".part" and not path.name.startswith("README.md."):

@@ -70,6 +70,8 @@ def _launch(request: Request, train: Train) -> None:
     config, options = trl_config(request)
     with config.main_process_first():  # rank 0 makes the directory, and moves another aside, before the others look
         run = open_run(request, {**config.to_dict(), **asdict(options)}, is_main=config.process_index == 0)
+    if run.is_main:
+        session.finish_saving(run, config.save_total_limit)
     if not session.report_complete(run):
         if run.is_main:
             factors = (config.train_batch_size, config.gradient_accumulation_steps, config.world_size)

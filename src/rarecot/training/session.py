@@ -240,6 +240,19 @@ def save_what_there_is(run: Run, trainer: Any) -> str:
     return f"Run the same command again: it goes on {where}."
 
 
+def finish_saving(run: Run, limit: int | None) -> None:
+    """What a kill came before, between the stamp of a checkpoint and the end of its saving: its card, and room (rank 0).
+
+    Args:
+        run: the open run.
+        limit: how many checkpoints the stage keeps; None: all. STaR keeps each round's.
+    """
+    if run.request.stage != "star":
+        checkpoints.keep_newest(run.stage_dir, limit)
+    if (newest := checkpoints.newest(run.stage_dir)) is not None:
+        card.write(run.dir, newest)
+
+
 def report_complete(run: Run) -> bool:
     """Say so and return True when the stage has nothing left to do."""
     if not run.is_complete:

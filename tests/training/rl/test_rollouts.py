@@ -1,6 +1,7 @@
 """What is recorded of a batch of rollouts, and the trainer's scores, by hand."""
 
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -82,3 +83,19 @@ def test_scores_are_of_the_responses_own_tokens(opened):
             )
         expected.append(scores.log_softmax(-1).gather(-1, torch.tensor(ids)[:, None]).sum().item())
     assert trainer.score(prompts, responses) == pytest.approx(expected, abs=1e-4)
+
+
+def test_what_a_kill_left_of_a_save_is_done_by_the_next_start(opened, learned):
+    """Killed between the stamp of the second checkpoint and its card: a card is written, and room is made."""
+    from rarecot import checkpoints
+    from rarecot.training import session
+
+    run, text, _, _ = opened
+    for step in (2, 4, 6):
+        folder = run.stage_dir / f"checkpoint-{step}"
+        shutil.copytree(learned, folder)
+        progress = {"step": step, "round": step, "sequences_seen": 9 * step, "tokens_seen": 0}
+        run.stamp(folder, progress, {}, text.stamp())
+    session.finish_saving(run, 2)
+    assert [checkpoints.step_of(folder) for folder in checkpoints.complete(run.stage_dir)] == [4, 6]
+    assert (run.stage_dir / "checkpoint-6" / "README.md").is_file()
