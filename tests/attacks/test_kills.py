@@ -130,13 +130,13 @@ def processes_of(mark):
 
 def test_kills(work, tmp_path):
     name, command = work
-    whole, dice, seconds = tmp_path / "whole", random.Random(name), time.monotonic()
+    whole, dice, seconds = tmp_path / "attacked-not", random.Random(name), time.monotonic()
     run(command(whole))
     seconds, wanted = time.monotonic() - seconds, contents(whole)
     assert any(path.endswith(records.FILE) for path in wanted)
     killed, where = 0, Counter()
     while killed < KILLS:
-        folder = tmp_path / f"broken-{killed}"
+        folder = tmp_path / f"attacked-{killed}"
         while killed < KILLS:
             process = start(command(folder), tmp_path)
             wait_for_a_moment(process, folder, dice, seconds)

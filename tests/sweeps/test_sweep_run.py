@@ -66,7 +66,8 @@ def test_a_failing_run_is_named_and_the_others_go_on(config, tmp_path):
     place = tmp_path / "out" / "ntp" / "seed=0"
     place.mkdir(parents=True)
     (place / "config.yaml").write_text("sft: {learning_rate: 5}")
-    (place / "records.jsonl").write_text('{"stage": "sft", "step": 0}\n')
+    other = {"stage": "sft", "step": 0, "split": "test", "decoding": "greedy"}
+    (place / "records.jsonl").write_text(json.dumps(other) + "\n")
     result = run_command(*command(config, "--jobs", "2"), cwd=tmp_path, OMP_NUM_THREADS="1")
     assert result.returncode == 1, result.stdout + result.stderr
     assert "3 of 6 runs did not come to their end: ntp seed=0; grpo seed=0,temperature=0.7" in result.stderr
@@ -74,6 +75,7 @@ def test_a_failing_run_is_named_and_the_others_go_on(config, tmp_path):
     assert "000-ntp-seed=0.log" in result.stdout
     report = run_command(sys.executable, ROOT / "eval/report.py", "out", cwd=tmp_path)
     assert "3 of 6 runs are missing" in report.stdout
+    assert "out/ntp/seed=0" in report.stdout, "why a run is missing that has records"
 
 
 def test_one_task_of_an_array_is_one_root_and_what_follows(config, tmp_path):

@@ -82,6 +82,7 @@ class SweepData:
         cost: machine → how long it takes.
         panels: of its figure, in order.
         runs: in the sweep's order, the missing ones included.
+        damaged: why some of those are missing although they were run, a sentence each.
     """
 
     folder: Path
@@ -91,10 +92,11 @@ class SweepData:
     cost: dict[str, str]
     panels: list[Panel]
     runs: list[SweepRun] = field(repr=False)
+    damaged: list[str] = field(default_factory=list)
 
     @property
     def missing(self) -> list[SweepRun]:
-        """Runs without records: not run yet, or failed before their first evaluation."""
+        """Runs without records that can be read: not run yet, failed before their first evaluation, or damaged."""
         return [run for run in self.runs if run.data is None]
 
     @property
@@ -113,7 +115,7 @@ class SweepData:
         ]
         if early:
             said.append(f"{len(early)} of {len(self.runs)} runs did not come to their end: {'; '.join(early)}.")
-        return said
+        return [*said, *self.damaged]
 
     def shown(self, panel: Panel) -> list[SweepRun]:
         """The runs whose records a panel shows, missing ones left out."""
@@ -224,8 +226,10 @@ def read_sweep(folder: Path) -> SweepData:
     ]
     if problems:
         raise ConfigError(problems)
-    names = list(dict(places))
-    found = dict(zip(names, _read_all([folder / name for name in names]), strict=True))
+    found, damaged = {}, []
+    for name in dict(places):
+        found[name], problems = _read_or_none(folder / name)
+        damaged += problems
     runs = [
         SweepRun(
             stage=run["stage"],
@@ -237,11 +241,11 @@ def read_sweep(folder: Path) -> SweepData:
         for run in said["runs"]
     ]
     if not any(run.data for run in runs):
-        raise ConfigError([f"none of the {len(runs)} runs of {folder} has records: run the sweep first."])
+        raise ConfigError(damaged or [f"none of the {len(runs)} runs of {folder} has records: run the sweep first."])
     panels = [Panel.of(entry) for entry in said["figure"]]
     cost = said.get("cost") or {}
     cost = cost if isinstance(cost, dict) else {"": str(cost)}
-    return SweepData(folder, said["name"], said.get("shows", ""), said.get("paper", ""), cost, panels, runs)
+    return SweepData(folder, said["name"], said.get("shows", ""), said.get("paper", ""), cost, panels, runs, damaged)
 
 
 def _read_sweep_file(path: Path) -> dict[str, Any]:
@@ -257,21 +261,12 @@ def _read_sweep_file(path: Path) -> dict[str, Any]:
     return said
 
 
-def _read_all(folders: Sequence[Path]) -> list[RunData | None]:
-    """What each run holds; None: it was not run yet, or stopped before its first evaluation, which the report says by name.
-
-    Raises:
-        ConfigError: everything that is damaged in any of them.
-    """
-    found, problems = [], []
-    for folder in folders:
-        try:
-            found.append(read_run(folder) if records.read(folder) else None)
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(problems)
-    return found
+def _read_or_none(folder: Path) -> tuple[RunData | None, list[str]]:
+    """What a run holds, and what is damaged in it; None: that, or it was not run yet, or stopped before its first evaluation."""
+    try:
+        return (read_run(folder) if records.read(folder) else None), []
+    except ConfigError as error:
+        return None, error.problems
 
 
 def _of_recipe(data: RunData | None, recipe: str) -> RunData | None:
