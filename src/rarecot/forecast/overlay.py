@@ -114,10 +114,10 @@ def expect(before: Before, asked: Asked, rollouts: Sequence[Record], rounds: int
     if asked.stage == "star":
         _, band = paths.star(drawn, asked.temperature, asked.guess_rate, rounds)
         return _band(band, "Theorem 2 with what was measured before RL")
-    shifts = first_shifts(rollouts)
+    shifts = first_shifts(rollouts[: FITTED + 1])
     if paths.direction(drawn) == 0 or len(shifts) <= FITTED:
         return None
-    rate = paths.rate(before, asked, shifts[: FITTED + 1])
+    rate = paths.rate(before, asked, shifts)
     if rate is None or rate <= 0:
         return None
     band = paths.policy_gradient(drawn, asked, paths.spread(rate), rounds)
@@ -170,18 +170,33 @@ class _Departure:
 
 
 def alarms(
-    before: Before, asked: Asked, rollouts: Sequence[Record], expected: Expected | None, config: Mapping[str, Any]
+    before: Before,
+    asked: Asked,
+    rollouts: Sequence[Record],
+    expected: Expected | None,
+    config: Mapping[str, Any],
+    since: int = 0,
 ) -> list[Alarm]:
     """The rounds at which a run left what was expected of it: at once if far, else when two rounds in a row do; of each time that
-    it did, the first."""
+    it did, the first.
+
+    Args:
+        before: RL.
+        asked: of the stage.
+        rollouts: one record a round.
+        expected: the band; None: the direction alone is known.
+        config: the stage's options.
+        since: the first of the rounds that are looked at.
+    """
     if asked.not_modelled:
         return []
     found, left_before, inside = [], False, True
-    shifts, way = first_shifts(rollouts), 0
-    if expected is None and asked.stage != "star" and len(shifts) > FITTED:
+    way = 0
+    if expected is None and asked.stage != "star" and len(rollouts) > FITTED:
         way = paths.direction(paths.draw(before, asked))
-    for i, record in enumerate(rollouts):
-        moved = shifts[i] if FITTED <= i < len(shifts) else None
+    for i in range(since, len(rollouts)):
+        record = rollouts[i]
+        moved = record.get("log_odds_shift") if FITTED <= i == record["round"] else None
         here = _wrong_way(before, record, way, moved) if expected is None else _outside(record, expected)
         if here and inside and (here.distance > APART or left_before):
             recent = rollouts[max(0, i - LOOK_BACK + 1) : i + 1]

@@ -12,6 +12,7 @@ from rarecot.theory.predict import GUESS_RATES
 from rarecot.training.run import CONFIG, Run
 
 AHEAD = 64  # rounds that an expectation is computed for at least
+WATCHED = 64  # last rounds that an alarm is looked for in: its cost is the same at every round
 
 
 class Live:
@@ -26,7 +27,8 @@ class Live:
         self.config: dict[str, Any] = yaml.safe_load((run.dir / CONFIG).read_text())[self.stage]
         self.run = run
         # Read when the first batch comes: evaluations before RL are made until then.
-        self.known: dict[tuple[Any, ...], dict[str, Any]] | None = None
+        self.evaluations: list[dict[str, Any]] = []
+        self.rounds: dict[int, dict[str, Any]] | None = None
         self.asked = paths.asked_of(self.stage, self.config, GUESS_RATES.get(run.mixture.manifest["task"]))
         self.expected: Expected | None = None
 
@@ -39,11 +41,11 @@ class Live:
     def __call__(self, record: dict[str, Any]) -> None:
         """A batch of rollouts was recorded (and is in the run's records)."""
         now = record["round"]
-        known = self._known()
-        known.setdefault(records.identity(record), record)
+        rounds = self._rounds()
+        rounds.setdefault(now, record)
         before = self._before()
         # A run that was killed and resumes may have recorded rounds that now come again.
-        rollouts = [r for r in overlay.by_round(list(known.values()), self.stage) if r["round"] <= now]
+        rollouts = [rounds[n] for n in sorted(rounds) if n <= now]
         if before is None or self.asked.not_modelled:
             return
         if self.expected is None or len(self.expected.middle) <= now:
@@ -53,20 +55,24 @@ class Live:
                 first and self.expected is not None and now == (0 if self.stage == "star" else FITTED)
             ):  # once a run: each round of STaR has a watch of its own
                 print(self._announced(self.expected, now), flush=True)
-        for alarm in overlay.alarms(before, self.asked, rollouts, self.expected, self.config):
+        for alarm in overlay.alarms(
+            before, self.asked, rollouts, self.expected, self.config, since=max(0, len(rollouts) - WATCHED)
+        ):
             if alarm.round == now:
                 print(f"ALARM {alarm}", flush=True)
 
-    def _known(self) -> dict[tuple[Any, ...], dict[str, Any]]:
-        """The run's records by what makes each itself."""
-        if self.known is None:
-            self.known = {records.identity(record): record for record in records.read(self.run.dir)}
-        return self.known
+    def _rounds(self) -> dict[int, dict[str, Any]]:
+        """Round → its rollouts' record."""
+        if self.rounds is None:
+            known = records.read(self.run.dir)
+            self.evaluations = [record for record in known if record["split"] != "rollouts"]
+            self.rounds = {record["round"]: record for record in overlay.by_round(known, self.stage)}
+        return self.rounds
 
     def _before(self) -> paths.Before | None:
-        return paths.before_of(
-            list(self._known().values()), self.stage, self.asked.temperature, self.config.get("starts_from")
-        )
+        rounds = self._rounds()
+        known = [*self.evaluations, *([rounds[0]] if 0 in rounds else [])]
+        return paths.before_of(known, self.stage, self.asked.temperature, self.config.get("starts_from"))
 
     def _announced(self, expected: Expected, now: int) -> str:
         said = [
