@@ -16,6 +16,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.slurm]
 
 TINY = "recipes/parity/tiny"
 SFT = (f"{TINY}/sft.yaml", "--disable_tqdm", "true", "--max_steps", "120", "--save_steps", "60")
+ENDLESS = (f"{TINY}/sft.yaml", "--disable_tqdm", "true", "--max_steps", "5000", "--save_steps", "60")
 GRPO = (f"{TINY}/grpo.yaml", "--disable_tqdm", "true", "--max_steps", "24", "--save_steps", "12", "--eval_every", "8")
 
 
@@ -180,7 +181,7 @@ def test_a_node_that_serves_and_trains_comes_back_after_term(slurm, pipeline):
 
 
 def test_a_trainer_that_dies_fails_the_job(slurm, pipeline):
-    number = slurm.submit("--nodes=2", "slurm/sft.sh", *SFT, "--max_steps", "5000", "--run_dir", "runs/killed")
+    number = slurm.submit("--nodes=2", "slurm/sft.sh", *ENDLESS, "--run_dir", "runs/killed")
     slurm.until(lambda: slurm.records("runs/killed") > 3, number)
     workers = [line.split() for line in slurm.processes() if line.startswith("n2") and "recipes/sft.py" in line]
     worker = next(
@@ -193,7 +194,7 @@ def test_a_trainer_that_dies_fails_the_job(slurm, pipeline):
 
 
 def test_a_cancelled_job_leaves_nothing_and_is_not_queued_again(slurm, pipeline):
-    number = slurm.submit("--nodes=2", "slurm/sft.sh", *SFT, "--max_steps", "5000", "--run_dir", "runs/cancelled")
+    number = slurm.submit("--nodes=2", "slurm/sft.sh", *ENDLESS, "--run_dir", "runs/cancelled")
     slurm.until(lambda: slurm.records("runs/cancelled") > 3, number)
     slurm.login("scancel", number)
     job = slurm.ended(number, seconds=60)
