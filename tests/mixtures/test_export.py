@@ -171,6 +171,7 @@ def test_an_online_mixture_has_no_fixed_demonstrations(tmp_path):
     assert "draws demonstrations without end" in (tmp_path / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path):
     out, words = tmp_path / "out", ["data_mixes/export.py", "data_mixes/parity-tiny.yaml", "--to", "verl"]
     done = run_command("python", *words, "--out", out, "--n_rl", "12")

@@ -85,6 +85,7 @@ def test_rounds_keep_what_is_rewarded_and_train_on_it(asked):
     assert not list(run.stage_dir.rglob("optimizer*"))
 
 
+@pytest.mark.slow
 def test_what_was_kept_becomes_more_likely(asked, learned):
     """Many epochs on a round: the model's loss on exactly the kept responses falls."""
     import torch
