@@ -35,7 +35,8 @@ def disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", folder], capture_output=True, text=True)
-    assert mount.returncode == 0, mount.stderr
+    if mount.returncode:
+        pytest.skip(f"no file system can be mounted here: {mount.stderr.strip()}")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
