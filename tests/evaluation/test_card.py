@@ -355,6 +355,7 @@ def command(*words, **variables):
     return run_command(sys.executable, ROOT / "eval/card.py", *words, **alone)
 
 
+@pytest.mark.slow
 def test_the_command_writes_lists_and_refuses(tmp_path):
     folder = pushable(tmp_path)
     (folder / "README.md").unlink()

@@ -50,6 +50,7 @@ def test_theorem_2_lies_in_the_band(p, rounds):
     assert found.warnings == ()
 
 
+@pytest.mark.slow
 def test_intervals_cover_the_truth():
     inside = [
         (

@@ -55,6 +55,7 @@ def command(*words):
     return subprocess.run(line, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
+@pytest.mark.slow
 def test_the_command_writes_results_and_figure(tmp_path):
     words = ["--d", "4", "--p", "0.2,0.4", "--samples=500", "--seeds", "1", "--inputs", "100"]
     done = command("--config", str(ROOT / "recipes/linear/theorem1.yaml"), *words, "--out", str(tmp_path / "out"))

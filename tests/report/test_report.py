@@ -43,6 +43,7 @@ def test_page_escapes_what_models_write(tmp_path):
     ],
     ids=["ntp only", "no long mode", "two seeds", "two conditions"],
 )
+@pytest.mark.slow
 def test_any_set_of_runs_gives_figures(tmp_path, runs):
     made = [make_run(tmp_path / str(i), **options) for i, options in enumerate(runs)]
     pictures, page = report(made, tmp_path)

@@ -145,6 +145,7 @@ def test_nothing_is_dropped_from_a_mixture_and_it_is_read_again(tmp_path):
     assert load(tmp_path / "mixture").manifest == made.manifest
 
 
+@pytest.mark.slow
 def test_the_command_builds_the_shipped_mixture(tmp_path):
     yaml = "data_mixes/parity-words.yaml"
     spec = MixtureSpec.from_mapping(read_mapping(ROOT / yaml))
