@@ -32,7 +32,7 @@ def test_what_was_there_stays_until_the_new_file_is_whole(tmp_path):
 def raised(error, cause=None):
     try:
         raise error from cause
-    except Exception as caught:
+    except RuntimeError as caught:
         return caught
 
 
