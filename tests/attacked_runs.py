@@ -27,14 +27,14 @@ def look_at(folder):
                 torch.load(path.parent / name, weights_only=True)
 
 
-def contents(folder, cards=True):
+def contents(folder):
     """All that a run is about, in a form that can be compared; its cards, too."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         if path.name in (records.FILE, "manifest.json", "model.safetensors", checkpoints.STAMP):
             found[name] = path.read_bytes()
-        elif cards and path.name == "README.md" and path.parent.name.startswith("checkpoint-"):
+        elif path.name == "README.md" and path.parent.name.startswith("checkpoint-"):
             found[name] = path.read_text().replace(folder.name, "RUN")
         elif path.suffix == ".parquet":
             found[name] = pq.read_table(path).replace_schema_metadata(None)

@@ -25,7 +25,7 @@ from huggingface_hub import ModelCard
 
 from rarecot import checkpoints, hub
 from rarecot.errors import ConfigError, RunError
-from rarecot.evaluation import card
+from rarecot.evaluation import card, records
 
 
 def test_a_card_tells_both_stages_and_what_was_measured(tmp_path):
@@ -389,3 +389,27 @@ def test_trainers_do_not_push(option):
 
     with pytest.raises(ConfigError, match=rf"'{option}' is set by rarecot; use eval/card.py --push"):
         parse("sft", "", [f"--{option}", "x"])
+
+
+def test_a_card_that_was_written_before_an_evaluation_lags_behind(tmp_path):
+    folder = make_run(tmp_path / "run")
+    record = {
+        "stage": "grpo",
+        "step": 4,
+        "split": "test",
+        "decoding": "greedy",
+        "temperature": 0.0,
+        "n": 8,
+        "samples": 1,
+    }
+    record |= {"max_new_tokens": 7, "sampling_seed": 4, "protocol": "native"}
+    path = tmp_path / "run" / records.COMPLETIONS / records.completions_name(record)
+    path.parent.mkdir(exist_ok=True)
+    path.touch()
+    (folder / "README.md").unlink(missing_ok=True)
+    assert card.lags(tmp_path / "run", folder, [record])
+    card.write(tmp_path / "run", folder)
+    assert not card.lags(tmp_path / "run", folder, [record])
+    later = (folder / "README.md").stat().st_mtime_ns + 1
+    os.utime(path, ns=(later, later))
+    assert card.lags(tmp_path / "run", folder, [record])

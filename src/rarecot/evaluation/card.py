@@ -141,6 +141,20 @@ def write(run_dir: Path, folder: Path, name: str = "") -> Path:
     return path
 
 
+def lags(run_dir: Path, folder: Path, known: Sequence[Record]) -> bool:
+    """Whether a checkpoint's card was written before some of its evaluations, by the times of their files.
+
+    Args:
+        run_dir: the run's.
+        folder: the checkpoint's.
+        known: records of those evaluations.
+    """
+    files = [run_dir / records.COMPLETIONS / records.completions_name(record) for record in known]
+    made = max((file.stat().st_mtime_ns for file in files if file.is_file()), default=0)
+    path = folder / FILE
+    return not path.is_file() or path.stat().st_mtime_ns < made
+
+
 def card(run_dir: Path, folder: Path, name: str = "") -> str:
     """The text of a checkpoint's card; arguments and errors as of `write`."""
     known = _known(run_dir, folder)

@@ -90,8 +90,11 @@ def evaluate_run(run_dir: Path, questions: Questions, samplers: Samplers) -> Ite
         for folder in folders:
             stamp = checkpoints.read_stamp(folder)
             harness, step = _harness(folder, run_dir, questions, readers), stamp["progress"]["step"]
-            refuse_other_k(harness.known(step), questions)
+            known = harness.known(step)
+            refuse_other_k(known, questions)
             if not harness.missing(step):
+                if wait and card.lags(run_dir, folder, known):  # a kill came between the last record and the card
+                    card.write(run_dir, folder)
                 continue
             with claims.take(f"{stamp['stage']}/{step}", wait) as mine:
                 harness.look_again()
