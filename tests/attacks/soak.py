@@ -52,7 +52,7 @@ def watched(process: subprocess.Popen, run_dir: Path) -> dict[str, np.ndarray]:
     while process.poll() is None:
         try:
             family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-            memory = sum(each.memory_full_info().pss for each in family) / 2**20
+            memory = sum(each.memory_full_info().uss for each in family) / 2**20
             files, threads = sum(each.num_fds() for each in family), sum(each.num_threads() for each in family)
         except psutil.NoSuchProcess:
             continue
