@@ -351,14 +351,14 @@ def test_a_run_by_epochs_is_not_finished_before_its_end(tmp_path):
 
 
 @pytest.mark.slow
-def test_bench_takes_turns(tmp_path):
-    result = run_command("python", "eval/bench.py", "--steps", "8", "--rounds", "5", "--json", tmp_path / "rows.json")
+def test_bench_measures_side_by_side(tmp_path):
+    result = run_command("python", "eval/bench.py", "--small", "--rows", "ntp,round", "--json", tmp_path / "rows.json")
     assert result.returncode == 0, result.stderr
-    rows = json.loads((tmp_path / "rows.json").read_text())
-    assert [row["name"] for row in rows] == ["ntp_step", "grpo_round"]
+    rows = json.loads((tmp_path / "rows.json").read_text())["rows"]
+    assert [row["name"] for row in rows] == ["ntp_step", "round_grpo"]
     for row in rows:
-        assert {"name", "ours", "other", "ratio", "target", "unit", "repeats"} <= set(row)
         assert row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
+        assert row["kept"] == (row["ratio"] <= float(row["promise"].removeprefix("≤ ")))
 
 
 @pytest.fixture(scope="module")

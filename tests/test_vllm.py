@@ -311,10 +311,8 @@ def test_doctor():
 
 
 def test_bench_compares_the_samplers(tmp_path):
-    result = run_command(
-        "python", "eval/bench.py", "--rows", "sampler_tiny", "--rounds", "2", "--json", tmp_path / "b.json"
-    )
+    result = run_command("python", "eval/bench.py", "--small", "--rows", "samplers", "--json", tmp_path / "b.json")
     assert result.returncode == 0, result.stderr
-    (row,) = json.loads((tmp_path / "b.json").read_text())
-    assert row["picked"] == "transformers"
-    assert set(row["tokens_per_second"]) == {"transformers", "vllm"}
+    (row,) = json.loads((tmp_path / "b.json").read_text())["rows"]
+    assert row["details"]["picked"] == "transformers"
+    assert set(row["details"]["tokens_per_second"]) == {"transformers", "vllm"}

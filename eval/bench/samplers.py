@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from row import Row, compared
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from rarecot import checkpoints, model_files
 from rarecot.rendering import as_transformers_tokenizer, render_prompts
 from rarecot.sampling import SamplingParams, choose
 from rarecot.sampling.hf import HfSampler
+from rarecot.sampling.vllm import support
 from rarecot.sampling.vllm.sampler import VllmSampler, close, open_engine
 from rarecot.tasks import Parity
 
@@ -56,14 +58,17 @@ LOAD = {"tiny": (256, 51), "12m": (32, 48), "36m": (32, 48), "135m": (16, 32)}  
 WARM_UP = 1  # rounds that are not counted: the first one is several times slower
 
 
-def rows(names: list[str], repeats: int) -> Iterator[dict[str, Any]]:
+def rows(args: Any) -> Iterator[Row]:
     """One row for each shape: what `auto` picked against the other one, in milliseconds a token."""
-    for name in names:
+    if problems := support.problems():
+        print(f"samplers: not measured. {problems[0]}", flush=True)
+        return
+    for name in ("tiny",) if args.small else SHAPES:
         with tempfile.TemporaryDirectory() as folder:
-            yield measure(name, Path(folder), repeats)
+            yield measure(name, Path(folder), args.repeats or 5)
 
 
-def measure(name: str, folder: Path, repeats: int) -> dict[str, Any]:
+def measure(name: str, folder: Path, repeats: int) -> Row:
     """Time both samplers on one shape."""
     prompts, tokens = LOAD[name]
     tokenizer = as_transformers_tokenizer(Parity().tokenizer())
@@ -98,16 +103,18 @@ def measure(name: str, folder: Path, repeats: int) -> dict[str, Any]:
     close(engine)
     picked = choose("auto", checkpoints.parameters(folder))
     other = next(key for key in both if key != picked)
-    ours, others = (np.array(seconds[key][WARM_UP:]) for key in (picked, other))
-    return {
-        "name": f"sampler_{name}",
-        "ours": float(np.median(ours)) * 1000,
-        "other": float(np.median(others)) * 1000,
-        "ratio": float(np.median(ours / others)),
-        "ratio_range": [float(q) for q in np.quantile(ours / others, [0.1, 0.9])],
-        "unit": "ms/token",
-        "repeats": repeats,
-        "picked": picked,
-        "parameters": checkpoints.parameters(folder),
-        "tokens_per_second": {key: round(float(1 / np.median(seconds[key][WARM_UP:]))) for key in both},
-    }
+    ours, others = (np.array(seconds[key][WARM_UP:]) * 1000 for key in (picked, other))
+    rates = {key: float(1 / np.median(seconds[key][WARM_UP:])) for key in both}
+    return compared(
+        f"samplers_{name}",
+        ours,
+        others,
+        "ms/token",
+        other,
+        "≤ 1",
+        f"auto took {picked}: {rates[picked]:,.0f} tokens/s, {other} {rates[other]:,.0f}; {prompts} prompts × {tokens} tokens",
+        picked=picked,
+        parameters=checkpoints.parameters(folder),
+        tokens_per_second=rates,
+        rollouts_per_second={key: rate / tokens for key, rate in rates.items()},
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from math_verify import parse, verify
+from row import Row, compared
 
 from rarecot.parsing import last_box, last_hashes
 from rarecot.tasks import Gsm8k, Math
@@ -18,20 +19,14 @@ from rarecot.verify.pool import Pool
 TURN = 200  # verifications
 
 
-def rows(sources: dict[str, str], repeats: int) -> Iterator[dict[str, Any]]:
-    """A row a corpus: each problem's own demonstration and its neighbour's, so that half of the answers are wrong.
-
-    Args:
-        sources: `verify_gsm8k`, `verify_math` → where the corpus lies.
-        repeats: turns.
-    """
+def rows(args: Any) -> Iterator[Row]:
+    """A row a corpus: each problem's own demonstration and its neighbour's, so that half of the answers are wrong."""
     logging.disable(logging.WARNING)
-    tasks = {"verify_gsm8k": Gsm8k, "verify_math": Math}
-    for name, source in sources.items():
-        yield measure(name, tasks[name](source=source), repeats)
+    for name, task in (("gsm8k", Gsm8k), ("math", Math)):
+        yield measure(f"verification_{name}", task(source=getattr(args, name)), args.repeats or 10)
 
 
-def measure(name: str, task: TextCorpus, repeats: int) -> dict[str, Any]:
+def measure(name: str, task: TextCorpus, repeats: int) -> Row:
     """Time both on the same pairs, turn by turn, in milliseconds a verification."""
     problems = task.load().train
     golds = [gold for gold in problems.answer for _ in range(2)]
@@ -54,14 +49,13 @@ def measure(name: str, task: TextCorpus, repeats: int) -> dict[str, Any]:
     pool.close()
     read = last_box if task.style == "boxed" else last_hashes
     hard = sum(at_once(gold, read(text).answer) is None for gold, text in zip(golds, texts, strict=True)) / len(golds)
-    ratios = np.array(ours) / np.array(other)
-    return {
-        "name": name,
-        "ours": float(np.median(ours)) / TURN * 1000,
-        "other": float(np.median(other)) / TURN * 1000,
-        "ratio": float(np.median(ratios)),
-        "ratio_range": [float(np.quantile(ratios, q)) for q in (0.1, 0.9)],
-        "unit": "ms",
-        "repeats": repeats,
-        "note": f"{1000 / (float(np.median(ours)) / TURN * 1000):,.0f}/s; {hard:.0%} need algebra",
-    }
+    rate = TURN / float(np.median(ours))
+    return compared(
+        name,
+        np.array(ours) / TURN * 1000,
+        np.array(other) / TURN * 1000,
+        "ms",
+        "math-verify, one by one",
+        "≤ 1",
+        f"{rate:,.0f}/s, nothing remembered; {hard:.0%} need algebra",
+    )

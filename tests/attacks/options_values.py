@@ -159,6 +159,6 @@ COMMANDS = [
     ["eval/browse.py", "/nowhere", "--limit", "-1"],
     ["eval/agreement.py", "/nowhere", "/nowhere", "--show", "-1"],
     ["eval/card.py", "/nowhere", "--private", "--private"],
-    ["eval/bench.py", "--steps", "0", "--rounds", "x"],
+    ["eval/bench.py", "--repeats", "-1", "--rows", "x", "--nothing"],
     ["slurm/scale.py", "--mfu", "nan", "--gpus", "0", "x"],
 ]  # fmt: skip
