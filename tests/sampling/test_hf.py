@@ -3,8 +3,11 @@ import torch
 
 from rarecot.rendering import render_prompts
 from rarecot.sampling import SamplingParams
+from rarecot.sampling import cache as cache_module
 from rarecot.sampling import hf as hf_module
 from rarecot.sampling.hf import HfSampler
+from rarecot.training.arguments import SftArguments
+from rarecot.training.models import from_scratch
 
 PROMPTS = ["0110=", "01=", "1=", "111111=", "0=", "1010="]
 
@@ -116,3 +119,42 @@ def test_a_stop_string_ends_a_response_at_its_token(tiny_model, tokenizer, promp
         assert stop in tokenizer.decode(after.token_ids)
         assert stop not in tokenizer.decode(after.token_ids[:-1]), "it ends with the token that completed the string"
         assert after.length == len(after.token_ids), "no end-of-sequence token to leave out"
+
+
+SLIDING = {"sliding_window": 6}
+
+
+@pytest.mark.parametrize(
+    ("model_type", "more", "is_shared"),
+    [("llama", {}, True), ("gpt2", {}, True), ("qwen3", {}, True), ("mistral", SLIDING, False)],
+)
+def test_a_prompt_enters_the_cache_once_for_all_its_samples(
+    tokenizer, prompt_ids, monkeypatch, model_type, more, is_shared
+):
+    """With prompts of unequal lengths and a cache that grows several times, the log-probabilities are still the model's own."""
+    arguments = SftArguments(model_type=model_type, hidden_size=32, num_heads=4, intermediate_size=64)
+    torch.manual_seed(0)
+    model = from_scratch(arguments, tokenizer, 64)
+    for name, value in more.items():
+        setattr(model.config, name, value)
+    model = type(model)(model.config)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(4)  # else every token is as likely
+    monkeypatch.setattr(cache_module, "ROOM", 3)
+    computed = []
+    model.get_input_embeddings().register_forward_hook(lambda _, given, __: computed.append(tuple(given[0].shape)))
+    params = SamplingParams(max_new_tokens=12, temperature=1.0, n=5, seed=0, logprobs=True)
+    made = HfSampler(model, tokenizer).sample(prompt_ids, params)
+    width = max(map(len, prompt_ids))
+    rows = len(prompt_ids) * (1 if is_shared else 5)
+    assert computed[0] == (rows, width)
+    assert all(length == 1 for _, length in computed[1:])
+    different = [{tuple(completion.token_ids) for completion in completions} for completions in made]
+    assert sum(map(len, different)) > 2 * len(prompt_ids), "samples of their own"
+    for ids, completions in zip(prompt_ids, made, strict=True):
+        for completion in completions:
+            with torch.no_grad():
+                logits = model(torch.tensor([ids + completion.token_ids])).logits[0, len(ids) - 1 : -1]
+            expected = logits.log_softmax(-1).gather(-1, torch.tensor(completion.token_ids)[:, None])[:, 0]
+            assert completion.logprobs == pytest.approx(expected.tolist(), abs=1e-4)

@@ -9,6 +9,7 @@ from accelerate.utils import gather_object
 from transformers import GenerationConfig
 
 from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids, stop_string
+from rarecot.sampling.cache import can_be_cut, make_cache
 from rarecot.types import Completion
 
 # What a model's own generation_config.json may set, and what would make the samples no longer the policy's.
@@ -59,7 +60,7 @@ class HfSampler:
         generated: list[list[int]] = [[] for _ in prompts]
         logprobs: list[list[float]] = [[] for _ in prompts]
         top: list[list[dict[int, float]]] = [[] for _ in prompts]
-        cache, done, chunk = None, 0, FIRST_CHUNK
+        cache, done, chunk = self._prefilled(ids, mask), 0, FIRST_CHUNK
         while done < params.max_new_tokens and self._goes_on(len(alive)):
             chunk = min(chunk, params.max_new_tokens - done)
             if not len(alive):
@@ -104,6 +105,27 @@ class HfSampler:
             )
             for tokens, scores, best in zip(generated, logprobs, top, strict=True)
         ]
+
+    def _prefilled(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:
+        """The cache to start from, for prompts of shape (B, P): empty, or, where prompts repeat, with all but their last token, each
+        distinct prompt computed once. None: the model brings one of its own."""
+        if self.sharded or not self.model._supports_default_dynamic_cache():
+            return None
+        cache = make_cache(self.model)
+        distinct, row = torch.unique(torch.cat([ids, mask], dim=1), dim=0, return_inverse=True)
+        if len(distinct) == len(ids) or ids.shape[1] < 2 or not can_be_cut(cache):
+            return cache
+        width = ids.shape[1]
+        greedy = self._generation_config(SamplingParams(1, temperature=0.0), 1)  # draws nothing
+        self.model.generate(
+            input_ids=distinct[:, :width],
+            attention_mask=distinct[:, width:],
+            past_key_values=cache,
+            generation_config=greedy,
+        )
+        cache.crop(-1)
+        cache.batch_select_indices(row)
+        return cache
 
     @staticmethod
     def _next(chunk: int, params: SamplingParams) -> int:

@@ -13,14 +13,19 @@ from typing import Any
 
 import torch
 from torch.nn.functional import pad
+from trl.trainer import utils
 from trl.trainer.utils import FusedCausalLMOutput
 
+# TRL computes logits in tiles of so many columns, whatever the vocabulary. With a smaller one, each row of a tile lies on pages of
+# its own, and touching them took longer than all that is done with them.
+_TILE = utils._CHUNKED_LOGPROB_CHUNK_SIZE
 _PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1", "label_mask")
 
 
 def split_by_length(model: Any) -> None:
     """Wrap the fused forward that a TRL trainer installed on `model`. Other calls pass through unchanged."""
     fused = model.forward
+    utils._CHUNKED_LOGPROB_CHUNK_SIZE = min(_TILE, model.config.get_text_config().vocab_size)
 
     @functools.wraps(type(model).forward)
     def forward(

@@ -85,6 +85,27 @@ def test_scores_are_of_the_responses_own_tokens(opened):
     assert trainer.score(prompts, responses) == pytest.approx(expected, abs=1e-4)
 
 
+def test_rollouts_are_the_policys_at_its_temperature(opened):
+    """First tokens as often as the model says, at the run's temperature; each response whole, and no longer than allowed."""
+    from rarecot.training.rl import grpo
+
+    run, text, config, options = opened
+    config.temperature = 0.5
+    model, adapter = grpo.make_model(run.request, options)
+    trainer = grpo.make_trainer(run, config, model, adapter, text, {})
+    (prompt,) = text.prompt_ids(["0101010="])
+    torch.manual_seed(0)
+    responses, _ = trainer._generate_single_turn([prompt] * 4000, None, {}, 4)
+    with torch.no_grad():
+        expected = (model(torch.tensor([prompt])).logits[0, -1] / 0.5).softmax(-1)
+    shares = torch.bincount(torch.tensor([ids[0] for ids in responses]), minlength=len(expected)) / len(responses)
+    assert (shares - expected).abs().max() < 0.03  # standard deviation at most 0.008
+    assert all(ids[-1] == EOS or len(ids) == 8 for ids in responses)
+    assert all(EOS not in ids[:-1] for ids in responses)
+    assert max(map(len, responses)) == 8
+    assert trainer._metrics["train"]["seconds/generate"]
+
+
 def test_what_a_kill_left_of_a_save_is_done_by_the_next_start(opened, learned):
     """Killed between the stamp of the second checkpoint and its card: a card is written, and room is made."""
     from rarecot import checkpoints

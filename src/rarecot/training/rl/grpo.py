@@ -20,7 +20,8 @@ from trl import GRPOTrainer, ModelConfig
 from rarecot.errors import ConfigError, printable
 from rarecot.evaluation.callback import progress
 from rarecot.forecast import audit
-from rarecot.sampling import eos_ids
+from rarecot.sampling import SamplingParams, eos_ids
+from rarecot.sampling.hf import HfSampler
 from rarecot.sampling.vllm import support
 from rarecot.sampling.vllm.server import Server, misfits
 from rarecot.training import session
@@ -158,9 +159,9 @@ class RecordedGRPOTrainer(GRPOTrainer):
             self._logs[name].extend(shown)
         super().log(*args, **kwargs)
 
-    def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *args: Any, **kwargs: Any) -> Any:
         started, synced = time.perf_counter(), self.vllm_generation.seconds if self.use_vllm else 0.0
-        output = super()._generate_single_turn(*args, **kwargs)
+        output = self._sampled(prompt_ids) or super()._generate_single_turn(prompt_ids, *args, **kwargs)
         total = time.perf_counter() - started
         sync = self.vllm_generation.seconds - synced if self.use_vllm else 0.0
         # For trackers and trainer_state.json; records hold nothing that differs from one run of the same seed to the next.
@@ -168,6 +169,17 @@ class RecordedGRPOTrainer(GRPOTrainer):
         if self.use_vllm:
             self._metrics["train"]["seconds/sync"].append(sync)
         return output
+
+    def _sampled(self, prompt_ids: list[list[int]]) -> tuple[list[list[int]], None] | None:
+        """Rollouts by the harness's sampler, which computes a prompt once for all of its responses and drops those that have ended; None
+        where TRL has to see to it: vLLM, its own batching or cache, weights in parts."""
+        others = (self.use_vllm, self.use_transformers_continuous_batching, self.args.cache_implementation)
+        if any(others) or session.is_sharded(self.accelerator):
+            return None
+        model = self.accelerator.unwrap_model(self.model_wrapped)
+        sampler = HfSampler(model, self.processing_class, batch_size=len(prompt_ids))
+        completions = sampler.sample(prompt_ids, SamplingParams(self.max_completion_length, self.temperature))
+        return [only.token_ids for (only,) in completions], None
 
     def _generate_and_score_completions(self, inputs: Any) -> Any:
         weighed = self._weighed()  # before the rollouts: a sampler of theirs may be put to sleep after them
