@@ -10,6 +10,7 @@ with the range of the middle 80 % of them. What was tried, and what came of it: 
 
 import importlib
 import json
+import os
 import platform
 import sys
 from importlib.metadata import version
@@ -50,6 +51,7 @@ def main() -> None:
     wanted = [name for name in args.rows.split(",") if name] or list(ROWS)
     if unknown := sorted(set(wanted) - set(ROWS)):
         raise ConfigError([f"--rows: there is no row {', '.join(unknown)}. Known: {', '.join(ROWS)}."])
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # what is held against these rows runs on the processor
     if "samplers" in wanted and not support.problems():
         support.prepare_environment()  # before anything imports torch
 

@@ -5,6 +5,7 @@ computed once for all its responses, which leave the batch when they end. Nothin
 learning and the one figure need.
 """
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -46,19 +47,23 @@ def ntp_stepper(model: Any, d: int, batch: int, p_cot: float, learning_rate: flo
     return step
 
 
-def grpo_stepper(model: Any, d: int, prompts: int, group: int, learning_rate: float) -> Callable[[], None]:
-    """A function that does one GRPO round: sample, reward, one step on whole-sequence policy gradients."""
+def grpo_stepper(model: Any, d: int, prompts: int, group: int, learning_rate: float) -> Callable[[], dict[str, float]]:
+    """A function that does one GRPO round (sample, reward, one step on whole-sequence policy gradients) and says what each part took,
+    in seconds."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=0.0, fused=True)
     rng = np.random.default_rng(1)
     width = d + 2
 
-    def step() -> None:
+    def step() -> dict[str, float]:
+        clock = [time.perf_counter()]
         prompt, chain = parity(rng, prompts, d)
         answer = chain[:, -1].repeat_interleave(group)
         ids = sample(model, prompt, group, d + 1)  # (B, P + T)
+        clock.append(time.perf_counter())
         last, reward = judged(ids[:, width:], answer)
         grouped = reward.view(prompts, group)
         advantage = ((grouped - grouped.mean(1, keepdim=True)) / (grouped.std(1, keepdim=True) + 1e-4)).view(-1)
+        clock.append(time.perf_counter())
         loss = 0.0
         for rows in ((last <= 1).nonzero()[:, 0], (last > 1).nonzero()[:, 0]):
             if len(rows):
@@ -69,6 +74,8 @@ def grpo_stepper(model: Any, d: int, prompts: int, group: int, learning_rate: fl
                 logp = logits.log_softmax(-1).gather(-1, part[:, width:, None])[..., 0]  # (rows, longest)
                 loss = loss - ((logp - logp.detach()).exp() * advantage[rows, None] * keep).sum()
         _descend(model, optimizer, loss / (len(ids) * (d + 1)))
+        clock.append(time.perf_counter())
+        return dict(zip(("generate", "reward", "train"), np.diff(clock).tolist(), strict=True))
 
     return step
 

@@ -18,15 +18,15 @@ class Turns(TrainerCallback):
     """After each of the trainer's steps, one step of the other; both timed from end to end. The harness and saving are
     left out of ours, as the other has none: the rows `harness` and `headline` have them."""
 
-    def __init__(self, other: Callable[[], None]):
-        self.other, self.ours, self.others = other, [], []
+    def __init__(self, other: Callable[[], Any]):
+        self.other, self.ours, self.others, self.said = other, [], [], []
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         self.started = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         ended = time.perf_counter()
-        self.other()
+        self.said.append(self.other())
         self.ours.append(ended - self.started)
         self.started = time.perf_counter()
         self.others.append(self.started - ended)
@@ -44,7 +44,7 @@ def request(stage: str, folder: str, steps: int, *more: str) -> Any:
     return parse(stage, "", [*words, *more])
 
 
-def train(trainer: Any, other: Callable[[], None]) -> Turns:
+def train(trainer: Any, other: Callable[[], Any]) -> Turns:
     """Train with a trainer of ours, and take turns with the other."""
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)

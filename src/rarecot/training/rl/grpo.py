@@ -38,8 +38,6 @@ from rarecot.training.run import Run
 from rarecot.training.start import model_folder
 from rarecot.training.text import Text
 
-SCORED_TOGETHER = 16  # sequences; a large vocabulary makes their logits large
-
 
 def train(run: Run, config: Any, options: ModelConfig, text: Text) -> None:
     """The whole stage."""
@@ -99,7 +97,7 @@ class RecordedGRPOTrainer(GRPOTrainer):
         scores: dict[int, float] = {}
         order = sorted(range(len(responses)), key=lambda i: (len(responses[i]), len(prompts[i])))
         with _evaluating(self.model):
-            together = min(SCORED_TOGETHER, self.args.per_device_train_batch_size)  # memory is planned for that many
+            together = self.args.per_device_train_batch_size  # memory is planned for that many, and to learn from them
             batches = [order[start : start + together] for start in range(0, len(order), together)]
             for rows in of_rank(batches, together, self.accelerator.num_processes, self.accelerator.process_index):
                 before, after = max(len(prompts[i]) for i in rows), max(len(responses[i]) for i in rows)
