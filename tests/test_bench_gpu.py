@@ -24,10 +24,12 @@ def test_flops_of_a_step(bench):
     model = Model("m", hidden=4, layers=2, heads=2, kv_heads=1, head_dim=2, intermediate=8, vocabulary=10, tied=True)
     # A layer: 4·4 + 2·4·2 + 4·4 of attention, 3·4·8 of the MLP, 2·4 of norms = 152; two of them, 40 embeddings and the last norm.
     assert model.parameters == 2 * 152 + 40 + 4 == 348
-    flops = bench("gpu_peak").training_flops
-    assert flops(model, [10]) == 10 * (6 * 348 + 6 * 2 * 4 * 10)  # 6·N + 6·L·h·T a token
-    assert flops(model, [10], looks_back=1.0) == 10 * (6 * 348 + 12 * 2 * 4 * 10)
-    assert flops(model, [10, 3]) == flops(model, [10]) + flops(model, [3])  # no padding
+    peak = bench("gpu_peak")
+    assert peak.flops_by_the_book(model, [(10, 4)]) == 10 * (6 * 348 + 12 * 2 * 4 * 10)  # 6·N + 12·L·h·T a token
+    assert peak.training_flops(model, [(10, 10)]) == 10 * (6 * 348 + 6 * 2 * 4 * 10)
+    assert peak.training_flops(model, [(10, 4)]) == 10 * (6 * (348 - 40) + 6 * 2 * 4 * 10) + 4 * 6 * 40
+    several = peak.training_flops(model, [(10, 4), (3, 1)])  # no padding
+    assert several == peak.training_flops(model, [(10, 4)]) + peak.training_flops(model, [(3, 1)])
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ def main() -> None:
     import torch
 
     devices = torch.cuda.device_count()
-    if devices > 1 or (devices == 0 and args.sizes != ["tiny"]):
+    if devices > 1 or (devices == 0 and set(args.sizes) != {"tiny"}):
         remedy = "Set CUDA_VISIBLE_DEVICES=0." if devices else "--sizes tiny shows on any machine whether it runs."
         raise ConfigError([f"torch sees {devices} CUDA devices, and one GPU is measured. {remedy}"])
 

@@ -12,6 +12,7 @@ from gpu_turns import Turn, train_in_turns
 from row import Row, compared
 from trl import GRPOConfig, GRPOTrainer
 
+from rarecot.sampling.vllm.sampler import close
 from rarecot.training import environment
 from rarecot.training.length_split import split_by_length
 from rarecot.training.rl import grpo
@@ -39,7 +40,7 @@ def reward(completions: list[str], answer: list[str], **_: Any) -> list[float]:
 
 
 def rows(name: str, size: Size, made: tuple[Path, Path], rounds: int, with_vllm: bool) -> Iterator[Row]:
-    """Three rows: a round, its rollouts and its learning; and tokens a second.
+    """Four rows: a round, its rollouts and its learning in seconds; and tokens a second.
 
     Args:
         name: of the size.
@@ -66,6 +67,9 @@ def rows(name: str, size: Size, made: tuple[Path, Path], rounds: int, with_vllm:
     title = f"grpo_{name}{'_vllm' if with_vllm else ''}"
     rollouts, cap = config.generation_batch_size, config.max_completion_length
     shown = f"{rollouts} rollouts of {parts[0]['length'].mean():.0f} tokens on average, {cap} at most"
+    if with_vllm:
+        shown += f"; {np.median(parts[0]['sync']):.2g} s of it to hand vLLM the weights"
+        close(ours.vllm_generation.llm)  # its memory is wanted
     at_once = [trainer.args.per_device_train_batch_size for trainer in (ours, plain)]
     details = {
         "rollouts": rollouts,
@@ -77,7 +81,7 @@ def rows(name: str, size: Size, made: tuple[Path, Path], rounds: int, with_vllm:
     notes = {
         "round": shown,
         "generate": "by vLLM" if with_vllm else "by transformers",
-        "train": f"the rest: rewards, the step{', the sync of vLLM' if with_vllm else ''}; {at_once[0]} responses at once, TRL {at_once[1]}",
+        "train": f"the rest: rewards, the step; {at_once[0]} responses at once, TRL {at_once[1]}",
     }
     for part, note in notes.items():
         yield compared(
@@ -94,7 +98,7 @@ def measured(turn: Turn, trainer: Any) -> dict[str, Any]:
     found = {"round": np.array(turn.seconds[WARM_UP : WARM_UP + len(log)])}
     found["generate"] = np.array([entry["seconds/generate"] for entry in log])
     found["sync"] = np.array([entry.get("seconds/sync", 0.0) for entry in log])
-    found["train"] = found["round"] - found["generate"]
+    found["train"] = found["round"] - found["generate"] - found["sync"]
     found["length"] = np.array([entry["completions/mean_length"] for entry in log])
     found["cut"] = np.array([entry["completions/clipped_ratio"] for entry in log])
     return found

@@ -48,19 +48,28 @@ def matmul_peak() -> list[float]:
     return rates[1:]
 
 
-def training_flops(model: Model, lengths: Sequence[int], looks_back: float = 0.5) -> float:
-    """FLOPs of a step on sequences of these lengths, without padding and without what is computed a second time to save memory.
+def training_flops(model: Model, rows: Sequence[tuple[int, int]]) -> float:
+    """FLOPs that a step on these sequences needs: nothing for padding, for what is computed twice to save memory, or for the output
+    matrix at tokens without a label. 6·(N − V·h) + 6·L·h·T a token of a sequence of T, and 6·V·h a labelled one: three forward passes'
+    worth of 2 FLOPs a parameter, and of attention to half of the sequence on average (Kaplan et al. 2020, arXiv 2001.08361, section
+    2.1; Chowdhery et al. 2022, arXiv 2204.02311, appendix B, halved because the model is causal).
 
-    Three forward passes' worth, each of 2·N FLOPs a token, N the parameters with the output matrix (Kaplan et al. 2020, arXiv
-    2001.08361, section 2.1), and of 4·L·h·(tokens looked back at) for attention (Chowdhery et al. 2022, arXiv 2204.02311, appendix B).
+    Args:
+        model: its shape, with a tied output matrix or its own.
+        rows: tokens and labelled tokens of each sequence.
+    """
+    head = 2 * model.vocabulary * model.hidden
+    return sum(3 * (length * model.forward(length) - (length - labelled) * head) for length, labelled in rows)
+
+
+def flops_by_the_book(model: Model, rows: Sequence[tuple[int, int]]) -> float:
+    """As that appendix counts, which others report: 6·N + 12·L·h·T for every token that is no padding.
 
     Args:
         model: its shape.
-        lengths: of the sequences, in tokens.
-        looks_back: share of its sequence that a token looks back at: 0.5 as a causal model does, so 6·N + 6·L·h·T a token; 1 as
-            that appendix counts, 6·N + 12·L·h·T.
+        rows: as of `training_flops`.
     """
-    return sum(3 * length * model.forward(round(2 * looks_back * length)) for length in lengths)
+    return sum(3 * length * model.forward(2 * length) for length, _ in rows)
 
 
 def machine() -> dict[str, Any]:
