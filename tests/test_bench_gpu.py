@@ -190,7 +190,7 @@ def test_gpu_bench_measures_every_row_on_a_cpu(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_memory_does_not_hold_is_left_out(bench, monkeypatch):
+def test_what_memory_or_time_does_not_hold_is_left_out(bench, monkeypatch):
     import argparse
 
     import torch
@@ -202,6 +202,8 @@ def test_what_memory_does_not_hold_is_left_out(bench, monkeypatch):
         yield
 
     monkeypatch.setattr(measure.gpu_sft, "rows", too_large)
-    args = argparse.Namespace(sizes=["tiny"], stages=["sft"], steps=1, rounds=1)
-    (said,) = measure.measured(args, False, "cpu")
-    assert said == "sft_tiny: the GPU's memory does not hold both (CUDA out of memory)"
+    args = argparse.Namespace(sizes=["tiny"], stages=["sft", "grpo"], steps=1, rounds=1, minutes=1.0)
+    said = measure.measured(args, False, "cpu")
+    assert next(said) == "sft_tiny: the GPU's memory does not hold both (CUDA out of memory)"
+    args.minutes = 0.0
+    assert list(said) == ["grpo_tiny: not begun, after --minutes 0"]

@@ -5,7 +5,8 @@
     python eval/bench/gpu.py --sizes tiny --steps 2 --rounds 1        whether it runs at all, on any machine
 
 Models have random weights and data are random words: of both only the shape decides the speed. A quarter of the demonstrations, and of the
-rollouts, is long. Each row is printed and written as soon as it is there, so a run that is cut off keeps what it has.
+rollouts, is long. Each row is printed and written as soon as it is there, so a run that is cut off keeps what it has. What does not begin within
+--minutes, or does not fit the memory, is named. Where vLLM is installed, the rounds are measured once more with it, last.
 """
 
 import json
@@ -68,6 +69,7 @@ def parsed() -> Any:
     parser.add_argument("--stages", default="sft,grpo", help="comma-separated, of sft, grpo")
     parser.add_argument("--steps", type=int, default=20, interval="[1, 1e6]", help="steps of next-token prediction")
     parser.add_argument("--rounds", type=int, default=3, interval="[1, 1e6]", help="rounds of GRPO")
+    parser.add_argument("--minutes", type=float, default=7.0, interval="(0, 1e6]", help="after which no more is begun")
     parser.add_argument("--vllm", default="auto", choices=("auto", "true", "false"), help="rounds with vLLM, too")
     parser.add_argument("--json", type=Path, help="write the rows here, with the machine and the versions")
     parser.add_argument("--table", type=Path, help="write them here as a Markdown table")

@@ -84,12 +84,13 @@ def rows(name: str, size: Size, made: tuple[Path, Path], rounds: int, with_vllm:
         "train": f"the rest: rewards, the step; {at_once[0]} responses at once, TRL {at_once[1]}",
     }
     for part, note in notes.items():
+        more_of = details if part == "round" else {}
         yield compared(
-            f"{title}_{part}", *(side[part] for side in parts), "s", "TRL's defaults", "≤ 1", note, **details
+            f"{title}_{part}", *(side[part] for side in parts), "s", "TRL's defaults", "≤ 1", note, **more_of
         )
     rates = [rollouts * side["length"] / side["round"] for side in parts]
     note = f"of rollouts, a GPU, in whole rounds; a response is short with probability {1 - P_COT}"
-    yield compared(f"{title}_tokens", *rates, "tokens/s", "TRL's defaults", "≥ 1", note, **details)
+    yield compared(f"{title}_tokens", *rates, "tokens/s", "TRL's defaults", "≥ 1", note)
 
 
 def measured(turn: Turn, trainer: Any) -> dict[str, Any]:

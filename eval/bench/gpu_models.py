@@ -62,9 +62,9 @@ def bigram(size: Size) -> Any:
     torch.manual_seed(0)
     special = {"pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "tie_word_embeddings": True}
     rope = {"rope_type": "default", "rope_theta": size.theta}
-    model = LlamaForCausalLM(
-        LlamaConfig(**size.shape, max_position_embeddings=POSITIONS, rope_parameters=rope, **special)
-    )
+    config = LlamaConfig(**size.shape, max_position_embeddings=POSITIONS, rope_parameters=rope, **special)
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # a billion random numbers take a CPU 20 s
+        model = LlamaForCausalLM(config)
     table, hidden = model.model.embed_tokens.weight.data, size.shape["hidden_size"]
     first, last = len(MARKS), len(table)
     shorts = round((last - first) * (1 - P_COT))
