@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict, IterableDataset, load_from_disk
 from pyarrow import ArrowException
 
@@ -18,6 +19,7 @@ from rarecot.documents import loads, read_json, why
 from rarecot.errors import ConfigError
 from rarecot.mixtures.cleaning import Dropped, giving_away
 from rarecot.mixtures.corpus import Cut, cut
+from rarecot.mixtures.drawing import demonstrations, distinct, evaluation_rows, surely_different
 from rarecot.mixtures.giveaway import given_away, has_gold_as_number
 from rarecot.mixtures.spec import DAMAGED, MANIFEST, RL, SHARE, TEST, TRAIN, MixtureSpec, spec_of_manifest, wherever
 from rarecot.tasks import Blend, Corpus
@@ -26,6 +28,7 @@ from rarecot.verify import ungradable
 from rarecot.whole import write_text
 
 DROPPED = "dropped.jsonl"
+BATCH = 4096  # rows whose strings are in memory at a time
 MIXTURE = "mixture"  # folder of a run: its corpus's problems, so that it needs the source no more
 
 
@@ -64,20 +67,24 @@ class Mixture:
         first block, which every run of the same spec starts with."""
         spec = self.spec
         rows = self.fixed if self.fixed is not None else Dataset.from_dict(_block(spec, 0, self._held_out))
-        kinds = np.array(column(rows, "kind"))
-        lengths = np.array([len(text) for text in column(rows, "completion")])
-        n_long = int((kinds == "long").sum())
+        is_long = pc.equal(rows.data.column("kind"), "long").to_numpy()
+        lengths = pc.utf8_length(rows.data.column("completion")).to_numpy()
+        n_long = int(is_long.sum())
         digest = hashlib.sha256(json.dumps(wherever(spec.to_mapping()), sort_keys=True).encode())
         for split in (rows, self.rl, self.test):
             for name in split.column_names:
-                digest.update("\x1f".join(column(split, name)).encode())
+                for start in range(0, len(split), BATCH):
+                    part = split.data.column(name).slice(start, BATCH).to_pylist()
+                    digest.update(("\x1f" * (start > 0) + "\x1f".join(part)).encode())
         return {
             **spec.to_mapping(),
             "n_long": n_long,
             "n_short": len(rows) - n_long,
             "p_cot_realised": n_long / len(rows),
             "completion_characters": {
-                kind: _statistics(lengths[kinds == kind]) for kind in ("short", "long") if (kinds == kind).any()
+                kind: _statistics(lengths[chosen])
+                for kind, chosen in (("short", ~is_long), ("long", is_long))
+                if chosen.any()
             },
             "dropped": dict(Counter(entry.reason for entry in self.dropped)),
             **({"gold_in_prompt": self._gold_in_prompt()} if isinstance(spec.task, Corpus) else {}),
@@ -119,11 +126,14 @@ def build(spec: MixtureSpec) -> Mixture:
     """
     if isinstance(spec.task, Corpus):
         return _of_corpus(cut(spec))
-    test = _distinct(spec, spec.n_test, spec.rng(TEST), set())
-    rl = _distinct(spec, spec.n_rl, spec.rng(RL), set(test.problem_id))
-    held_out = frozenset(test.problem_id) | frozenset(rl.problem_id)
-    fixed = None if spec.online else Dataset.from_dict(_block(spec, 0, held_out))
-    mixture = Mixture(spec, _evaluation_rows(spec, rl), _evaluation_rows(spec, test), fixed)
+    test = distinct(spec, spec.n_test, spec.rng(TEST), [])
+    rl = distinct(spec, spec.n_rl, spec.rng(RL), [test.problem_id])
+    fixed = None
+    if not spec.online:
+        train = distinct(spec, spec.n, spec.rng(TRAIN, 0), [test.problem_id, rl.problem_id])
+        fixed = demonstrations(train, _long(spec, 0))
+    style = spec.task.style
+    mixture = Mixture(spec, evaluation_rows(rl, style), evaluation_rows(test, style), fixed)
     _check_disjoint(mixture)
     return mixture
 
@@ -262,30 +272,16 @@ def _parts(rows: Dataset) -> dict[str, float]:
     return {name: count / len(rows) for name, count in sorted(counts.items())}
 
 
-def _distinct(spec: MixtureSpec, n: int, rng: np.random.Generator, taken: set[str]) -> Problems:
-    """n problems, all different and none of them in `taken`."""
-    seen, kept = set(taken), None
-    while kept is None or len(kept) < n:
-        missing = n - (len(kept) if kept else 0)
-        batch = spec.task.draw(missing + 16, rng)
-        rows = []
-        for i, problem_id in enumerate(batch.problem_id):
-            if problem_id not in seen and len(rows) < missing:
-                seen.add(problem_id)
-                rows.append(i)
-        fresh = batch.take(rows)
-        kept = fresh if kept is None else kept + fresh
-    return kept
-
-
 def _block(spec: MixtureSpec, index: int, held_out: frozenset[str]) -> dict[str, list[str]]:
-    """The columns of one block of n training demonstrations. A fixed set is a single block without repeated problems;
-    online blocks are independent draws, as in the paper's D(p_cot), and leave out only what is held out."""
-    rng = spec.rng(TRAIN, index)
-    problems = _fresh(spec, rng, held_out) if spec.online else _distinct(spec, spec.n, rng, set(held_out))
-    rank = spec.rng(SHARE, index).permutation(spec.n)
-    long = rank < spec.n_long
-    return _demonstrations(problems, long)
+    """The columns of one block of n online demonstrations: independent draws, as in the paper's D(p_cot), that leave out only
+    what is held out."""
+    problems = _fresh(spec, spec.rng(TRAIN, index), held_out)
+    return _demonstrations(problems, _long(spec, index))
+
+
+def _long(spec: MixtureSpec, index: int) -> np.ndarray:
+    """Which demonstrations of a block are long, shape (n,)."""
+    return spec.rng(SHARE, index).permutation(spec.n) < spec.n_long
 
 
 def _demonstrations(problems: Problems, long: np.ndarray) -> dict[str, list[str]]:
@@ -342,7 +338,10 @@ def _check_disjoint(mixture: Mixture) -> None:
         ConfigError: two splits share problems, or one holds a problem twice.
     """
     splits = {"train": mixture.fixed, "rl": mixture.rl, "test": mixture.test}
-    ids = {name: column(split, "problem_id") for name, split in splits.items() if split is not None}
+    columns = {name: split.data.column("problem_id") for name, split in splits.items() if split is not None}
+    if surely_different(list(columns.values())):
+        return
+    ids = {name: ids.to_pylist() for name, ids in columns.items()}
     names = list(ids)
     found = [f"the {name} split holds a problem twice." for name in names if len(set(ids[name])) < len(ids[name])]
     for i, a in enumerate(names):

@@ -6,6 +6,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from tokenizers import Tokenizer
 
+from rarecot.tasks.drawn import Drawn
 from rarecot.types import Problems
 
 
@@ -44,6 +45,9 @@ class Generated(Task, Protocol):
 
     def draw(self, n: int, rng: np.random.Generator) -> Problems:
         """`n` independent problems, duplicates possible. The same generator state gives the same problems."""
+
+    def codes(self, n: int, rng: np.random.Generator) -> Drawn:
+        """What `draw` gives, as arrays."""
 
     def tokenizer(self) -> Tokenizer:
         """The vocabulary of a model trained on this task from scratch."""

@@ -11,7 +11,8 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from rarecot.errors import nearest
-from rarecot.tasks.vocabulary import character_tokenizer, texts
+from rarecot.tasks.drawn import Drawn, joined
+from rarecot.tasks.vocabulary import character_tokenizer
 from rarecot.types import Problems
 
 ORDERS = ("reversed", "plain")
@@ -97,21 +98,23 @@ class Multiplication:
         return sum(partial) + len(partial) - 1 + sum(sums) + 1 + self.digits + self.second + 1  # "+", "#", eos
 
     def draw(self, n: int, rng: np.random.Generator) -> Problems:
+        return self.codes(n, rng).problems()
+
+    def codes(self, n: int, rng: np.random.Generator) -> Drawn:
         # Digits everywhere are columns, least significant first, dtype uint8: exact for factors of any length.
         a = rng.integers(0, self.largest_digit + 1, size=(n, self.digits), dtype=np.uint8)
         b = rng.integers(0, self.largest_digit + 1, size=(n, self.second), dtype=np.uint8)
-        chain, answer = self._chain(a, b)
-        answers, chains = texts(self._written(answer)), texts(chain)
-        shown = texts(self._corrupted(chain, rng))
-        prompts = texts(_joined([self._written(a), "*", self._written(b), "="]))
-        ids = texts(_joined([a[:, ::-1] + _ZERO, "x", b[:, ::-1] + _ZERO]))  # the same in both orders
-        return Problems(
-            problem_id=[f"multiplication-{factors}" for factors in ids],
-            prompt=prompts,
-            answer=answers,
-            long=[f"{steps}#{answer}" for steps, answer in zip(chains, answers, strict=True)],
-            short=answers,
-            long_shown=[f"{steps}#{answer}" for steps, answer in zip(shown, answers, strict=True)],
+        chain, product = self._chain(a, b)
+        answer = np.ascontiguousarray(self._written(product))
+        return Drawn(
+            problem_id=joined(
+                ["multiplication-", a[:, ::-1] + _ZERO, "x", b[:, ::-1] + _ZERO]
+            ),  # the same in both orders
+            prompt=joined([self._written(a), "*", self._written(b), "="]),
+            answer=answer,
+            long=joined([chain, "#", answer]),
+            short=answer,
+            long_shown=joined([self._corrupted(chain, rng), "#", answer]),
         )
 
     def tokenizer(self) -> Tokenizer:
@@ -130,7 +133,7 @@ class Multiplication:
             parts += ["+", self._written(partial)] if j else [self._written(partial)]
             if 0 < j < self.second - 1:
                 parts += ["(", self._written(total), ")"]
-        return _joined(parts), total
+        return joined(parts), total
 
     def _written(self, digits: np.ndarray) -> np.ndarray:
         """Digits, shape (n, k) → ASCII codes in the order asked for."""
@@ -155,9 +158,3 @@ def _carry(columns: np.ndarray) -> None:
     for i in range(columns.shape[1] - 1):
         columns[:, i + 1] += columns[:, i] // 10
         columns[:, i] %= 10
-
-
-def _joined(parts: list[np.ndarray | str]) -> np.ndarray:
-    """ASCII codes side by side: arrays of shape (n, k), and signs that are the same in every row."""
-    n = next(len(part) for part in parts if isinstance(part, np.ndarray))
-    return np.hstack([np.full((n, 1), ord(part), np.uint8) if isinstance(part, str) else part for part in parts])

@@ -6,10 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 from tokenizers import Tokenizer
 
-from rarecot.tasks.vocabulary import character_tokenizer, texts
+from rarecot.tasks.drawn import Drawn, joined
+from rarecot.tasks.vocabulary import character_tokenizer
 from rarecot.types import Problems
 
 MOST_BITS = 100_000
+BATCH = 1 << 16  # rows, or random numbers, at a time
+_ZERO = np.uint8(ord("0"))
 
 
 @dataclass(frozen=True)
@@ -69,25 +72,51 @@ class Parity:
         return len(self.kept) + 1  # the chain, eos
 
     def draw(self, n: int, rng: np.random.Generator) -> Problems:
+        return self.codes(n, rng).problems()
+
+    def codes(self, n: int, rng: np.random.Generator) -> Drawn:
         bits = rng.integers(0, 2, size=(n, self.d), dtype=np.uint8)
-        flips = rng.random(size=(n, len(self.kept) - 1)) < self.chain_noise
-        chain = np.bitwise_xor.accumulate(bits, axis=1)[:, self.kept]  # (n, chain length)
-        shown = chain.copy()
-        shown[:, :-1] ^= flips
-        questions, chains, answers = _strings(bits), _strings(chain), _strings(chain[:, -1:])
-        return Problems(
-            problem_id=[f"parity-{question}" for question in questions],
-            prompt=[f"{question}=" for question in questions],
-            answer=answers,
-            long=chains,
-            short=answers,
-            long_shown=_strings(shown),
+        chain = np.bitwise_xor.accumulate(bits, axis=1)  # (n, d)
+        if self.leap > 1:
+            chain = chain[:, self.kept]  # (n, chain length)
+        shown = self._flipped(chain, rng)
+        bits += _ZERO
+        chain += _ZERO
+        answer = chain[:, -1:].copy()
+        return Drawn(
+            problem_id=joined(["parity-", bits]),
+            prompt=joined([bits, "="]),
+            answer=answer,
+            long=chain,
+            short=answer,
+            long_shown=chain if shown is None else shown,
         )
+
+    def _flipped(self, chain: np.ndarray, rng: np.random.Generator) -> np.ndarray | None:
+        """ASCII codes of the chains with noise; None where there is none. Either way the random stream moves on alike."""
+        steps = chain.shape[1] - 1
+        if self.chain_noise == 0:
+            skip(rng, len(chain) * steps)
+            return None
+        shown = chain + _ZERO
+        for start in range(0, len(chain), BATCH):  # as doubles they are eight times as large
+            part = shown[start : start + BATCH]
+            part[:, :-1] ^= rng.random(size=(len(part), steps)) < self.chain_noise
+        return shown
 
     def tokenizer(self) -> Tokenizer:
         return character_tokenizer(self.alphabet)
 
 
-def _strings(bits: np.ndarray) -> list[str]:
-    """(n, k) array of 0/1 → n strings of k characters."""
-    return texts(bits + np.uint8(ord("0")))
+def skip(rng: np.random.Generator, n: int) -> None:
+    """Leave a random stream where drawing n doubles leaves it, without drawing them where the generator can jump."""
+    generator = rng.bit_generator
+    if not isinstance(generator, np.random.PCG64):
+        for start in range(0, n, BATCH):
+            rng.random(min(BATCH, n - start))
+        return
+    half = {
+        key: generator.state[key] for key in ("has_uint32", "uinteger")
+    }  # of a draw, kept for the next; a jump drops it
+    generator.advance(n)
+    generator.state = {**generator.state, **half}
