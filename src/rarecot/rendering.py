@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from rarecot.documents import loads, why
 from rarecot.errors import ConfigError
-from rarecot.tasks.vocabulary import BOS, EOS, PAD
+from rarecot.tasks.vocabulary import BOS, EOS, PAD, character_tokenizer
 
 IGNORED_LABEL = -100  # torch's cross-entropy ignores this label
 
@@ -74,7 +74,7 @@ def around(tokenizer: Any, template: Template) -> str:
 
 def render_prompts(tokenizer: Any, prompts: Sequence[str], template: Template = BARE) -> list[list[int]]:
     """Prompt ids, without padding. `tokenizer` is a transformers tokenizer."""
-    return tokenizer(template.texts(tokenizer, prompts), padding=False, truncation=False)["input_ids"]
+    return encode(tokenizer, template.texts(tokenizer, prompts), add_special_tokens=True)
 
 
 def render_demonstrations(
@@ -95,7 +95,60 @@ def render_demonstrations(
 def render_responses(tokenizer: Any, completions: Sequence[str]) -> list[list[int]]:
     """Response ids, closed by eos."""
     eos = tokenizer.eos_token_id
-    return [[*ids, eos] for ids in tokenizer(list(completions), add_special_tokens=False)["input_ids"]]
+    rows = encode(tokenizer, completions, add_special_tokens=False)
+    for ids in rows:
+        ids.append(eos)
+    return rows
+
+
+def encode(tokenizer: Any, texts: Sequence[str], add_special_tokens: bool) -> list[list[int]]:
+    """The ids that `tokenizer(texts, add_special_tokens=…)` gives, without padding and truncation, and without what else it
+    makes of a text (offsets, masks): that takes as long again. Texts that come again are encoded once."""
+    if (table := _characters(tokenizer)) is not None:
+        known, ids_of, bos = table
+        if not "".join(texts).encode(errors="replace").translate(None, known):  # otherwise the tokenizer says what is wrong
+            start = [bos] if add_special_tokens else []
+            return [[*start, *text.encode().translate(ids_of)] for text in texts]
+    unique = list(dict.fromkeys(texts))
+    if _encodes_plainly(tokenizer):
+        backend = tokenizer.backend_tokenizer
+        backend.no_padding()
+        backend.no_truncation()
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        found = [made.ids for made in backend.encode_batch_fast(unique, add_special_tokens=add_special_tokens)]
+    else:
+        found = tokenizer(unique, add_special_tokens=add_special_tokens, padding=False, truncation=False)["input_ids"]
+    if len(unique) == len(texts):
+        return found
+    by_text = dict(zip(unique, found, strict=True))
+    return [list(by_text[text]) for text in texts]
+
+
+MOST_CHARACTERS = 64  # of a vocabulary that is looked at
+
+
+def _characters(tokenizer: Any) -> tuple[bytes, bytes, int] | None:
+    """Of a task's own tokenizer, where a character is a token: its characters, the id of each byte, and bos; None of any other."""
+    if len(tokenizer) > MOST_CHARACTERS or not getattr(tokenizer, "is_fast", False):
+        return None
+    ids = tokenizer.get_vocab()
+    alphabet = "".join(sorted((token for token in ids if len(token) == 1 and token.isascii()), key=ids.__getitem__))
+    if fingerprint_of_task(tokenizer.backend_tokenizer) != fingerprint_of_task(character_tokenizer(alphabet)):
+        return None
+    ids_of = bytearray(256)
+    for character in alphabet:
+        ids_of[ord(character)] = ids[character]
+    return alphabet.encode(), bytes(ids_of), ids[BOS]
+
+
+def _encodes_plainly(tokenizer: Any) -> bool:
+    """Whether a call of the tokenizer is one of its backend's and nothing besides."""
+    from transformers import PreTrainedTokenizerFast
+
+    plain = PreTrainedTokenizerFast
+    return isinstance(tokenizer, plain) and all(
+        getattr(type(tokenizer), name) is getattr(plain, name) for name in ("__call__", "_encode_plus")
+    )
 
 
 def special_ids(tokenizer: Any) -> set[int]:
