@@ -12,7 +12,7 @@ from hostile import CANARY, hostile
 
 from rarecot.errors import RunError
 from rarecot.verify import judge_all, ungradable, verify, verify_all
-from rarecot.verify.compare import at_once
+from rarecot.verify.compare import at_once, compare
 from rarecot.verify.pool import Pool
 
 FALSE_NEGATIVES = 0.005  # of the right answers; none may be taken for right that is wrong
@@ -228,6 +228,15 @@ def test_what_was_once_missed_is_credited():
 def test_an_answer_cannot_make_its_gold_unreadable():
     for answer in ("?? = 7", "% = 7", "= = 7"):
         assert verify("7", f"#### {answer}", "hashes") in ("wrong", "correct")
+
+
+def test_whole_numbers_are_told_as_their_notation_tells_them():
+    def never(gold, answer):
+        raise AssertionError("two numbers need no algebra")
+
+    numbers = ["0", "-0", "00", "007", "7", "-7", "-07", "10", "100", "999999999999999999", "-999999999999999999"]
+    pairs = [(gold, answer) for gold in numbers for answer in numbers]
+    assert [at_once(*pair) for pair in pairs] == [compare(*pair, never) for pair in pairs]
 
 
 def test_long_runs_of_blanks_cost_nothing():

@@ -20,10 +20,17 @@ class NeedsAlgebra(Exception):
 
 def at_once(gold: str, answer: str) -> bool | None:
     """Whether the answer is right, where notation alone decides; None where algebra is needed."""
+    if _WHOLE.fullmatch(gold) and _WHOLE.fullmatch(
+        answer
+    ):  # most of GSM8K: what notation would say, thirty times sooner
+        return int(gold) == int(answer)
     try:
         return compare(gold, answer, _no_algebra)
     except NeedsAlgebra:
         return None
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 
 
 def compare(gold: str, answer: str, algebra: Algebra) -> bool:

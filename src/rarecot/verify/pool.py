@@ -26,7 +26,6 @@ BUSY = 4  # times longer that it may take on a busy machine, by the clock
 GRACE = 2.0  # seconds that a worker may take to notice its own alarm
 STARTING = 60.0  # seconds until a new worker answers first: it imports sympy
 CACHE = 200_000  # verdicts
-CHUNK = 8
 ATTEMPTS = 3  # at a comparison or a start whose process is killed: from outside, as where memory is short, it says nothing of the answer
 
 
@@ -134,13 +133,12 @@ class Pool:
         with self._lock:
             known = {pair: self._cache[pair] for pair in pairs if pair in self._cache}
         new = list(dict.fromkeys(pair for pair in pairs if pair not in known))
-        chunks = [new[i : i + CHUNK] for i in range(0, len(new), CHUNK)]
-        if len(chunks) <= 1:
-            answers = [self._chunk(chunk) for chunk in chunks]
-        else:
-            with ThreadPoolExecutor(min(self.workers, len(chunks))) as threads:
-                answers = list(threads.map(self._chunk, chunks))
-        found = dict(zip(new, (verdict for answer in answers for verdict in answer), strict=True))
+        if len(new) <= 1:
+            answers = [self._ask(pair) for pair in new]
+        else:  # one by one: they take from 1 ms to seconds each, and a worker that is done takes the next
+            with ThreadPoolExecutor(min(self.workers, len(new))) as threads:
+                answers = list(threads.map(self._ask, new))
+        found = dict(zip(new, answers, strict=True))
         with self._lock:
             self._cache |= {pair: verdict for pair, verdict in found.items() if verdict is not None}
             while len(self._cache) > self.cache_size:
@@ -152,10 +150,10 @@ class Pool:
         for worker in self._all:
             worker.stop()
 
-    def _chunk(self, pairs: Sequence[Pair]) -> list[Verdict | None]:
+    def _ask(self, pair: Pair) -> Verdict | None:
         worker = self._idle.get()
         try:
-            return [worker.ask(pair) for pair in pairs]
+            return worker.ask(pair)
         finally:
             self._idle.put(worker)
 
