@@ -9,6 +9,7 @@ Without --model_name_or_path it starts from the newest checkpoint in RUN_DIR/sft
 from pathlib import Path
 
 from rarecot import stopping
+from rarecot.command_line import lasting_imports
 from rarecot.errors import exit_with
 from rarecot.training import environment
 from rarecot.training.request import parse
@@ -21,8 +22,9 @@ def main() -> None:
     make_start(request, Path(__file__).with_name("sft.py"))
     environment.prepare(request)
 
-    from rarecot.training.launch import launch
-    from rarecot.training.rl import grpo
+    with lasting_imports():
+        from rarecot.training.launch import launch
+        from rarecot.training.rl import grpo
 
     launch(request, grpo.train)
 

@@ -5,6 +5,7 @@ accelerate launch --config_file recipes/accelerate/cpu.yaml recipes/sft.py --con
 """
 
 from rarecot import stopping
+from rarecot.command_line import lasting_imports
 from rarecot.errors import exit_with
 from rarecot.training import environment
 from rarecot.training.request import parse
@@ -15,8 +16,9 @@ def main() -> None:
     request = parse("sft", __doc__)  # every mistake that can be seen without a model ends here
     environment.prepare(request)
 
-    from rarecot.training import sft
-    from rarecot.training.launch import launch
+    with lasting_imports():
+        from rarecot.training import sft
+        from rarecot.training.launch import launch
 
     launch(request, sft.train)
 
