@@ -1,6 +1,7 @@
 """What must be settled before torch and TRL are imported."""
 
 import importlib
+import sys
 
 from rarecot.hub import is_hub_id, model_snapshot
 from rarecot.sampling.vllm import support
@@ -11,10 +12,13 @@ from rarecot.training.start import model_folder
 
 
 def prepare(request: Request) -> None:
-    """Fetch a model on the hub; set up the process for vLLM, or keep TRL from importing it.
+    """Fetch a model on the hub; set up the process for vLLM; keep TRL from importing it and trackio where they are not used.
 
-    TRL imports vLLM with its GRPO trainer whenever it is installed: ten seconds that a run without it need not wait.
+    TRL imports both with its GRPO trainer whenever they are installed: ten seconds, and a third of one, that a run without them need not wait.
     """
+    asked = request.trainer_value("report_to")
+    if not {"trackio", "all", None} & set(asked if isinstance(asked, list) else [asked]):
+        sys.modules.setdefault("trackio", None)  # to all who look for it, it is not installed
     name = request.arguments.model_name_or_path
     if name and is_hub_id(name):
         model_snapshot(name, request.trainer_value("model_revision"), weights=True)
