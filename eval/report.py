@@ -37,10 +37,12 @@ def main() -> None:
 
 def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
     """Write the report over runs; its table, and its overview."""
-    from rarecot.report import figures, generations, html
     from rarecot.report.data import read_run
 
     runs = [read_run(folder) for folder in folders]
+
+    from rarecot.report import figures, generations, html  # with matplotlib, which a refusal need not wait for
+
     pictures = figures.save_all(runs, out / "figures")
     files = generations.kept(folders)
     if files:
@@ -56,11 +58,13 @@ def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
 
 def report_sweep(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
     """Write the report over a sweep; its table, and its overview if its figure has panels."""
-    from rarecot.report.sweep import figures as sweep_figures
-    from rarecot.report.sweep import html as sweep_html
     from rarecot.report.sweep.data import read_sweep
 
     sweep = read_sweep(folders[0])
+
+    from rarecot.report.sweep import figures as sweep_figures
+    from rarecot.report.sweep import html as sweep_html
+
     pictures = sweep_figures.save_all(sweep, out / "figures")
     sweep_html.write(sweep, pictures, out / "report.html")
     captions = [f"{name}: {caption}" for name, (_, caption) in pictures.items() if name != "overview"]
