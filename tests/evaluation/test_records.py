@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from rarecot.errors import ConfigError
 from rarecot.evaluation import records
 
 RECORD = {
@@ -36,6 +37,31 @@ def test_a_line_that_was_cut_short_is_dropped_and_written_again(tmp_path):
     records.append(tmp_path, {**RECORD, "step": 20})
     assert [r["step"] for r in records.read(tmp_path)] == [10, 20]
     assert (tmp_path / records.FILE).read_text().count("\n") == 2
+
+
+def test_what_was_read_before_is_not_parsed_again(tmp_path, monkeypatch):
+    parsed = []
+    loads = records.loads
+    monkeypatch.setattr(records, "loads", lambda text: parsed.append(text) or loads(text))
+    for step in range(3):
+        records.append(tmp_path, {**RECORD, "step": step})
+        assert len(records.read(tmp_path)) == step + 1
+    assert len(parsed) == 3
+
+
+def test_what_has_changed_is_parsed_again(tmp_path):
+    for step in (10, 20):
+        records.append(tmp_path, {**RECORD, "step": step})
+    records.read(tmp_path)[0]["accuracy"] = 0.9
+    assert records.read(tmp_path)[0]["accuracy"] == 0.5, "what a caller makes of a record is not read back"
+    file = tmp_path / records.FILE
+    file.write_text(file.read_text().replace('"step": 10', '"step": 30'))
+    assert [r["step"] for r in records.read(tmp_path)] == [30, 20]
+    file.write_text(file.read_text().splitlines()[1] + "\n\n")
+    assert [r["step"] for r in records.read(tmp_path)] == [20]
+    file.write_text(file.read_text() + "no record\n")
+    with pytest.raises(ConfigError, match=r"records.jsonl:3 is no whole JSON object"):
+        records.read(tmp_path)
 
 
 def test_the_same_evaluation_counts_once(tmp_path):

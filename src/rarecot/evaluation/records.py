@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -207,18 +208,41 @@ def read(run_dir: Path) -> list[dict[str, Any]]:
         )
     if not path.is_file():
         return []
-    unique: dict[tuple[Any, ...], dict[str, Any]] = {}
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, 1):
+    data, place = path.read_bytes(), path.absolute()
+    known = _READ.get(place, _Beginning())
+    if not data.startswith(known.data):
+        known = _Beginning()
+    unique = dict(known.unique)
+    lines = data[len(known.data) :].split(b"\n")
+    for number, line in enumerate(lines, known.lines + 1):
         if not line.strip():
             continue
         if (record := _record(line)) is not None:
             if found := faults(record):
                 raise ConfigError([f"{path}:{number} {fault}. {_REMEDY}" for fault in found])
             unique.setdefault(identity(record), record)
-        elif number < len(lines):
+        elif number < known.lines + len(lines):
             raise ConfigError([f"{path}:{number} is no whole JSON object. {_REMEDY}"])
-    return list(unique.values())
+    if not lines[-1].strip():
+        _READ.pop(place, None)
+        _READ[place] = _Beginning(data[: len(data) - len(lines[-1])], known.lines + len(lines) - 1, unique)
+        if len(_READ) > REMEMBERED:
+            _READ.pop(next(iter(_READ)))
+    return [dict(record) for record in unique.values()]
+
+
+@dataclass(frozen=True)
+class _Beginning:
+    """What a file began with when it was last read, whole lines. A run reads its records thousands of times: what was appended since is all
+    that is parsed again, and nothing is taken as read whose bytes have changed."""
+
+    data: bytes = b""
+    lines: int = 0
+    unique: dict[tuple[Any, ...], Record] = field(default_factory=dict)
+
+
+REMEMBERED = 8  # files: a process reads one run over and over, or each run of a sweep once
+_READ: dict[Path, _Beginning] = {}
 
 
 _REMEDY = "Take the line out: what it recorded will be measured again."

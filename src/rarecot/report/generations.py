@@ -7,6 +7,7 @@ character can end the block; the page's script puts it into text nodes only; and
 import base64
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
@@ -177,15 +178,20 @@ def _labels(evaluations: Sequence[_Evaluation]) -> list[str]:
     """A name for each evaluation that no other one on the page has."""
     several = len({e.run for e in evaluations}) > 1
     labels = [f"{e.run.name}: {_words(e)}" if several else _words(e) for e in evaluations]
-    for label in {label for label in labels if labels.count(label) > 1}:
+    for label in _several(labels):
         same = [i for i, name in enumerate(labels) if name == label]
         varied = [k for k in _APART if len({str(evaluations[i].record.get(k)) for i in same}) > 1]
         for i in same:
             record = evaluations[i].record
             labels[i] = ", ".join([label, *(_APART[k].format(record[k]) for k in varied if record.get(k) is not None)])
-    twice = {label for label in labels if labels.count(label) > 1}
+    twice = _several(labels)
     labels = [f"{e.file}" if label in twice else label for e, label in zip(evaluations, labels, strict=True)]
     return [_printable(label) for label in labels]
+
+
+def _several(labels: Sequence[str]) -> set[str]:
+    """Those that stand there more than once."""
+    return {label for label, count in Counter(labels).items() if count > 1}
 
 
 def _words(evaluation: _Evaluation) -> str:
