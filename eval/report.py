@@ -51,7 +51,7 @@ def report_runs(folders: list[Path], out: Path) -> tuple[str, list[Path]]:
             if len(folders) == 1
             else f"generations of {len(folders)} runs"
         )
-        generations.write(files, out / PAGE, title)
+        generations.write(files, out / PAGE, title, budget=generations.FLUENT)
     html.write(runs, pictures, out / "report.html", PAGE if files else "")
     return html.text_table(runs), [pictures["overview"]]
 

@@ -1,72 +1,97 @@
-"""The report of a long run: seconds, growth, memory, and how its pages behave in a browser."""
+"""The report of a long run: seconds and memory, how they grow, and how its page of generations behaves in a browser."""
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
+import browsing
+from long_run import make_run
+from row import Row, compared, seconds
 
 from rarecot.evaluation import records
-from rarecot.evaluation.generations import save_responses
-from rarecot.evaluation.metrics import summarise
-from rarecot.mixtures.build import build
-from rarecot.mixtures.spec import MixtureSpec
-from rarecot.tasks import Parity
-from rarecot.types import Completion, Response
+from rarecot.report.generations import FLUENT
 
-RESPONSES = 200  # of an evaluation, one a problem
+ROOT = Path(__file__).parents[2]
+PATIENCE = 1.0  # seconds until a page is there, or has done what was asked of it
+# The generations read once, and as many bytes written as our pages have.
+FLOOR = """
+import sys, pyarrow.parquet as pq
+from pathlib import Path
+folder, size, out = sys.argv[1:]
+for path in Path(folder).iterdir():
+    pq.read_table(path, columns=["problem_id", "prompt", "text", "verdict", "length", "kind", "sample", "gold", "answer"])
+Path(out).write_bytes(b"x" * int(size))
+"""
 
 
-def make_run(folder: Path, evaluations: int, characters: int = 50) -> None:
-    """A run by the writers of real ones: half of its evaluations after next-token prediction, half after GRPO, with a record of rollouts
-    for every second one of those; the share of long responses grows.
+def rows(args: Any) -> Iterator[Row]:
+    """A run of 1 000 evaluations with 200 000 generations: its report, beside a floor and beside that of half of it."""
+    evaluations = 40 if args.small else 1000
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole, half, words = folder / "whole", folder / "half", folder / "words"
+        make_run(whole, evaluations)
+        make_run(half, evaluations // 2)
+        yield from in_turns(whole, half, args.repeats or (1 if args.small else 5))
+        yield reading(whole, args.repeats or 20)
+        make_run(words, evaluations, characters=2300)  # some 500 tokens of English
+        report(words)
+        size = (words / "generations.html").stat().st_size / 1e6
+        note = (
+            f"of long responses of 2 300 characters; {(whole / 'generations.html').stat().st_size / 1e6:.1f} MB of 50"
+        )
+        yield compared("report_page", [size], [FLUENT / 1e6], "MB", "what opens at once", "≤ 1.05", note)
+        yield from browsing.rows(words / "generations.html", PATIENCE, args.repeats or 3)
 
-    Args:
-        folder: of the run.
-        evaluations: on the test split, greedy and sampled in turns; a multiple of 4.
-        characters: of a long response.
+
+def in_turns(whole: Path, half: Path, repeats: int) -> Iterator[Row]:
+    """The report's seconds against the floor's, and against those of half as long a run."""
+    took, floor, halved, peaks = [], [], [], []
+    for turn in range(1 + repeats):
+        spent, peak = report(whole)
+        size = sum((whole / page).stat().st_size for page in ("report.html", "generations.html"))
+        words = ("-c", FLOOR, str(whole / records.COMPLETIONS), str(size), str(whole / "floor"))
+        if turn:  # the first one is not counted
+            took, peaks = [*took, spent], [*peaks, peak]
+            floor, halved = [*floor, measured(*words)[0]], [*halved, report(half)[0]]
+    note = f"peak memory {max(peaks):,.0f} MB; figures and imports are most of the rest"
+    yield compared("report_seconds", took, floor, "s", "reading the files, writing the bytes", "≤ 10", note, peak=peaks)
+    yield compared("report_growth", took, halved, "s", "a run half as long", "≤ 2.2")
+
+
+def reading(run: Path, repeats: int) -> Row:
+    """Records that a process has read before, as it does after each evaluation, against parsing them."""
+    lines = (run / records.FILE).read_bytes().splitlines()
+    records.read(run)
+    again = [1000 * seconds(lambda: records.read(run)) for _ in range(repeats)]
+    parsed = [1000 * seconds(lambda: [json.loads(line) for line in lines]) for _ in range(repeats)]
+    return compared("report_records", again, parsed, "ms", "parsing them", "≤ 0.5", f"{len(lines)} records, read again")
+
+
+def report(run: Path) -> tuple[float, float]:
+    """Seconds and peak memory in MB of the command."""
+    return measured("eval/report.py", str(run))
+
+
+def measured(*words: str) -> tuple[float, float]:
+    """The same of any command of this interpreter.
+
+    Raises:
+        RuntimeError: it failed.
     """
-    folder.mkdir(parents=True)
-    draw = np.random.default_rng(0)
-    spec = MixtureSpec(task=Parity(d=50), p_cot=0.25, n=64, n_rl=64, n_test=RESPONSES, seed=0)
-    mixture = build(spec)
-    prompts = list(mixture.test["prompt"])
-    (folder / "manifest.json").write_text(json.dumps(mixture.manifest))
-    (folder / "config.yaml").write_text(yaml.safe_dump({"sft": {}, "grpo": {}}))
-    steps = evaluations // 4
-    for stage in ("sft", "grpo"):
-        for step in range(steps):
-            share = 0.25 if stage == "sft" else 0.25 + 0.5 * step / steps
-            for split, decoding in (("test", "greedy"), ("test", "sampled"), ("rollouts", "sampled")):
-                if (stage, split) == ("sft", "rollouts"):
-                    continue
-                responses = responses_of(draw, share, characters)
-                record = {
-                    **{"stage": stage, "step": step, "sequences_seen": 64 * step, "tokens_seen": 6400 * step},
-                    **{"split": split, "seed": 0, "decoding": decoding, "temperature": float(decoding == "sampled")},
-                    **{"protocol": "native", "samples": 1, "max_new_tokens": 51, "sampling_seed": step},
-                    **({"round": step} if stage == "grpo" else {}),
-                    **summarise(responses),
-                }
-                if split == "test":
-                    path = folder / records.COMPLETIONS / records.completions_name(record)
-                    save_responses(path, responses, prompts, record)
-                records.append(folder, record)
+    environment, usage = {**os.environ, "PYTHONPATH": str(ROOT / "src")}, []
 
+    def wait() -> None:
+        child = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode:
+            raise RuntimeError(f"{words[0]} left with {child.returncode}")
+        usage.append(used.ru_maxrss / 1000)  # kB on Linux
 
-def responses_of(draw: np.random.Generator, share: float, characters: int) -> list[Response]:
-    """One response a problem: long ones of bits with a probability, else one bit."""
-    made = []
-    for number, is_long in enumerate(draw.random(RESPONSES) < share):
-        bits = draw.integers(0, 2, characters if is_long else 1)
-        text = "".join(map(str, bits))
-        verdict = "correct" if is_long or bits[0] else "wrong"
-        completion = Completion([3 + int(bit) for bit in bits[:50]] + [2], text, "stop")
-        made.append(Response(f"p{number}", completion, "long" if is_long else "short", verdict, text[-1], "1"))
-    return made
-
-
-def rows(args: Any) -> Iterator[Any]:
-    yield from ()
+    return seconds(wait), usage[0]

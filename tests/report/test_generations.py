@@ -103,6 +103,16 @@ def test_the_first_problems_are_kept_whole(tmp_path):
     assert page_of([sampled, greedy, sampled], tmp_path, limit=0)[0].shown == 50  # all, and no file twice
 
 
+def test_a_page_keeps_to_its_budget(tmp_path):
+    long = [save(tmp_path / f"{i}.parquet", [row(j, text="x" * 1000) for j in range(50)]) for i in range(4)]
+    summary, _ = page_of(long, tmp_path, budget=1e5)
+    assert summary.shown == 4 * 24  # 200 responses of 1 040 bytes come to 208 000: of 50 a file, 24
+    assert 0.9e5 < summary.size - page_of(long, tmp_path, limit=1)[0].size < 1e5
+    assert page_of(long, tmp_path, budget=3e5)[0].shown == 200
+    assert page_of(long, tmp_path, limit=10, budget=1e5)[0].shown == 40  # they fit
+    assert page_of(long, tmp_path, limit=0, budget=1)[0].shown == 4
+
+
 def test_files_of_before(tmp_path):
     rows = [old(row(0)), old(row(0)), old(row(1))]
     named = save(tmp_path / "run" / "completions" / OLD_NAME, rows)

@@ -7,6 +7,7 @@ character can end the block; the page's script puts it into text nodes only; and
 import base64
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
@@ -36,6 +39,8 @@ _APART = {
     "sampling_seed": "sampling seed {}",
 }
 _USUAL = {"suite": None, "split": "test", "protocol": "native", "samples": 1}  # goes without saying
+FLUENT = 20e6  # bytes of a page that a browser opens and filters without a pause
+BESIDE = 40  # bytes that a response takes in a page beside its text, about
 _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
@@ -83,7 +88,7 @@ class _Evaluation:
         return len(self.columns["text"])
 
 
-def write(files: Sequence[Path], path: Path, title: str, limit: int = 200) -> Summary:
+def write(files: Sequence[Path], path: Path, title: str, limit: int = 200, budget: float = math.inf) -> Summary:
     """Write the page.
 
     A text is kept whole, once a response; a prompt once a problem. So the page is about as large as these texts are: 100
@@ -97,6 +102,8 @@ def write(files: Sequence[Path], path: Path, title: str, limit: int = 200) -> Su
         title: what the page is about.
         limit: responses of each file at most: its first problems, each with all its samples, so that checkpoints are
             compared on the same problems (one problem with more samples than that is cut); 0: all.
+        budget: bytes that the page should have at most; where the responses come to more, the limit is as much lower. One of each file
+            stays.
 
     Raises:
         ConfigError: no file; a file that is missing, not whole, or lacks a column; a limit below 0; all at once.
@@ -108,14 +115,20 @@ def write(files: Sequence[Path], path: Path, title: str, limit: int = 200) -> Su
         )
     if path.is_dir():
         problems.append(f"{path} is a folder, and the page is one file: give its name, such as {path / 'page.html'}.")
-    evaluations = []
+    kept = {}
     for file in {file.resolve(): file for file in files}.values():  # one that is named twice is shown once
         try:
-            evaluations.append(_read(file, limit))
+            kept[file] = read(file)
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
+    limit = _affordable([found.table for found in kept.values()], limit, budget)
+    evaluations = [
+        _Evaluation(file, found.record, len(found.table), _first(found.table, limit).to_pydict())
+        for file, found in kept.items()
+    ]
+    del kept
     page = _render(evaluations, title)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
@@ -154,11 +167,18 @@ def spaced(number: int) -> str:
     return f"{number:,}".replace(",", " ")
 
 
-def _read(file: Path, limit: int) -> _Evaluation:
-    """The first responses of a file."""
-    kept = read(file)
-    shown = kept.table.slice(0, _first_problems(kept.table["problem_id"].to_pylist(), limit))
-    return _Evaluation(file, kept.record, len(kept.table), shown.to_pydict())
+def _affordable(tables: Sequence[pa.Table], limit: int, budget: float) -> int:
+    """The limit at which the first responses of several tables come to about a budget of bytes; the one given where they do anyway."""
+    if math.isinf(budget):
+        return limit
+    first = [_first(table, limit) for table in tables if len(table)]
+    size = sum(pc.sum(pc.binary_length(table["text"])).as_py() + BESIDE * len(table) for table in first)
+    return max(1, int(max(map(len, first)) * budget / size)) if size > budget else limit
+
+
+def _first(table: pa.Table, limit: int) -> pa.Table:
+    """The responses of a file that are shown."""
+    return table.slice(0, _first_problems(table["problem_id"].to_pylist(), limit))
 
 
 def _first_problems(ids: Sequence[str], limit: int) -> int:
