@@ -11,7 +11,7 @@ from row import Row, compared, seconds
 from rarecot.evaluation.harness import Harness
 from rarecot.quiet import quiet
 from rarecot.training import environment, sft
-from rarecot.training.arguments import RunArguments
+from rarecot.training.arguments import ARGUMENTS
 from rarecot.training.request import Request
 from rarecot.training.rl import grpo
 from rarecot.training.run import open_run
@@ -28,7 +28,7 @@ def rows(args: Any) -> Iterator[Row]:
     for stage in STEPS:
         measured = [share(stage, args.small) for _ in range(args.repeats or 1)]
         inside, whole, evaluations = zip(*measured, strict=True)
-        every = RunArguments.eval_every
+        default = ARGUMENTS[stage]
         yield compared(
             f"harness_{stage}",
             inside,
@@ -36,14 +36,14 @@ def rows(args: Any) -> Iterator[Row]:
             "s",
             "the whole training",
             PROMISE,
-            f"{evaluations[0]} evaluations of {RunArguments.eval_n} problems, greedy and sampled, one every {every} steps",
+            f"{evaluations[0]} evaluations of {default.eval_n} problems, greedy and sampled, one every {default.eval_every} steps",
         )
 
 
 def share(stage: str, small: bool) -> tuple[float, float, int]:
     """Seconds in the harness, seconds of training, and evaluations."""
     with tempfile.TemporaryDirectory() as folder:
-        more = ["--disable_tqdm", "true", "--eval_every", str(RunArguments.eval_every), "--eval_n_last", "0"]
+        more = ["--disable_tqdm", "true", "--eval_every", str(ARGUMENTS[stage].eval_every), "--eval_n_last", "0"]
         if stage == "grpo":
             more += ["--model_name_or_path", str(rounds.made_start(folder, 5 if small else rounds.NTP_STEPS))]
         request = turns.request(stage, folder, 8 if small else STEPS[stage], *more)
