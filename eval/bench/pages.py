@@ -2,14 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import browsing
+import peaks
 from long_run import make_run
 from row import Row, compared, seconds
 
@@ -79,19 +78,5 @@ def report(run: Path) -> tuple[float, float]:
 
 
 def measured(*words: str) -> tuple[float, float]:
-    """The same of any command of this interpreter.
-
-    Raises:
-        RuntimeError: it failed.
-    """
-    environment, usage = {**os.environ, "PYTHONPATH": str(ROOT / "src")}, []
-
-    def wait() -> None:
-        child = subprocess.Popen([sys.executable, *words], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        if child.returncode:
-            raise RuntimeError(f"{words[0]} left with {child.returncode}")
-        usage.append(used.ru_maxrss / 1000)  # kB on Linux
-
-    return seconds(wait), usage[0]
+    """The same of any command of this interpreter."""
+    return peaks.of_command(*words, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT / "src")})
