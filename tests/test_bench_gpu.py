@@ -202,6 +202,7 @@ def test_what_memory_or_time_does_not_hold_is_left_out(bench, monkeypatch):
         yield
 
     monkeypatch.setattr(measure.gpu_sft, "rows", too_large)
+    monkeypatch.setattr(measure.environment, "prepare", lambda request: None)  # it would hide packages from later tests
     args = argparse.Namespace(sizes=["tiny"], stages=["sft", "grpo"], steps=1, rounds=1, minutes=1.0)
     said = measure.measured(args, False, "cpu")
     assert next(said) == "sft_tiny: the GPU's memory does not hold both (CUDA out of memory)"

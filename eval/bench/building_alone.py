@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import peaks
 import pyarrow as pa
+import pyarrow.compute as pc
 
 HEADLINE = Path(__file__).parents[2] / "data_mixes" / "parity-headline.yaml"
 
@@ -44,9 +45,9 @@ def by_hand(n: int, d: int = 50, p_cot: float = 0.25) -> Callable[[Path], None]:
         answer, long = text(chain[:, -1:].copy()), pa.array(rng.permutation(n) < round(p_cot * n))
         columns = {
             "prompt": text(prompt),
-            "completion": pa.compute.if_else(long, text(chain), answer),
+            "completion": pc.if_else(long, text(chain), answer),
             "answer": answer,
-            "kind": pa.compute.if_else(long, "long", "short"),
+            "kind": pc.if_else(long, "long", "short"),
             "problem_id": text(problem_id),
         }
         table = pa.table(columns)

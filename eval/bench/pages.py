@@ -50,16 +50,18 @@ def rows(args: Any) -> Iterator[Row]:
 
 def in_turns(whole: Path, half: Path, repeats: int) -> Iterator[Row]:
     """The report's seconds against the floor's, and against those of half as long a run."""
-    took, floor, halved, peaks = [], [], [], []
+    took, floor, halved, memory = [], [], [], []
     for turn in range(1 + repeats):
         spent, peak = report(whole)
         size = sum((whole / page).stat().st_size for page in ("report.html", "generations.html"))
         words = ("-c", FLOOR, str(whole / records.COMPLETIONS), str(size), str(whole / "floor"))
         if turn:  # the first one is not counted
-            took, peaks = [*took, spent], [*peaks, peak]
+            took, memory = [*took, spent], [*memory, peak]
             floor, halved = [*floor, measured(*words)[0]], [*halved, report(half)[0]]
-    note = f"peak memory {max(peaks):,.0f} MB; figures and imports are most of the rest"
-    yield compared("report_seconds", took, floor, "s", "reading the files, writing the bytes", "≤ 10", note, peak=peaks)
+    note = f"peak memory {max(memory):,.0f} MB; figures and imports are most of the rest"
+    yield compared(
+        "report_seconds", took, floor, "s", "reading the files, writing the bytes", "≤ 10", note, peak=memory
+    )
     yield compared("report_growth", took, halved, "s", "a run half as long", "≤ 2.2")
 
 

@@ -92,7 +92,7 @@ def first_step(stage: str, trainer: str, folder: Path, repeats: int) -> Row:
         python("-c", FIRST_STEP, *asked(stage, run))
 
     took, imports = take_turns(ours, lambda: python("-c", IMPORTS.format(trainer)), repeats)
-    note = f"with building the mixture, the model, and an evaluation of one problem; {trainer}"
+    note = f"with building the mixture, the model, and an evaluation of one problem; {trainer}; our imports switch the garbage collector off, plain ones do not"
     return compared(f"startup_{stage}", took, imports, "s", "importing torch and TRL", "≤ 1.5", note)
 
 

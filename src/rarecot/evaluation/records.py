@@ -195,7 +195,8 @@ def completions_name(record: dict[str, Any]) -> str:
 
 
 def read(run_dir: Path) -> list[dict[str, Any]]:
-    """The records of a run in the order they were made; of equal ones the first. A last line that a kill cut short is
+    """The records of a run in the order they were made; of equal ones the first. They are the caller's, but the lists and mappings in them
+    are shared with later calls. A last line that a kill cut short is
     left out: it was never finished, and its evaluation will be made again.
 
     Raises:

@@ -59,7 +59,7 @@ def first(ids: np.ndarray, taken: list[np.ndarray]) -> np.ndarray:
 def surely_different(columns: list[pa.ChunkedArray]) -> bool:
     """Whether no string of these columns stands in them twice; False also where that cannot be told from arrays: ids of several widths."""
     groups = [codes(chunk) for column in columns for chunk in column.chunks if len(chunk)]
-    if any(group is None for group in groups) or len({group.shape[1] for group in groups}) > 1:
+    if not groups or any(group is None for group in groups) or len({group.shape[1] for group in groups}) > 1:
         return False
     return not len(_again(np.concatenate([_keys(group) for group in groups])))
 

@@ -5,17 +5,19 @@ character can end the block; the page's script puts it into text nodes only; and
 """
 
 import base64
+import bisect
 import hashlib
 import json
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as package_files
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from jinja2 import Environment, PackageLoader, select_autoescape
@@ -115,20 +117,22 @@ def write(files: Sequence[Path], path: Path, title: str, limit: int = 200, budge
         )
     if path.is_dir():
         problems.append(f"{path} is a folder, and the page is one file: give its name, such as {path / 'page.html'}.")
-    kept = {}
+    chosen: dict[Path, tuple[Mapping[str, Any], int, pa.Table]] = {}
     for file in {file.resolve(): file for file in files}.values():  # one that is named twice is shown once
         try:
-            kept[file] = read(file)
+            found = read(file)
+            first = _first(found.table, limit)
+            chosen[file] = found.record, len(found.table), first.take(np.arange(len(first)))  # a slice would hold all
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    limit = _affordable([found.table for found in kept.values()], limit, budget)
+    limit = _affordable([table for _, _, table in chosen.values()], limit, budget)
     evaluations = [
-        _Evaluation(file, found.record, len(found.table), _first(found.table, limit).to_pydict())
-        for file, found in kept.items()
+        _Evaluation(file, record, total, _first(table, limit).to_pydict())
+        for file, (record, total, table) in chosen.items()
     ]
-    del kept
+    del chosen
     page = _render(evaluations, title)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8")
@@ -168,12 +172,22 @@ def spaced(number: int) -> str:
 
 
 def _affordable(tables: Sequence[pa.Table], limit: int, budget: float) -> int:
-    """The limit at which the first responses of several tables come to about a budget of bytes; the one given where they do anyway."""
-    if math.isinf(budget):
+    """The largest limit, of one at least, at which the first responses of several tables come to a budget of bytes, their escapes and
+    prompts not counted; the one given where they do anyway."""
+    longest = max(map(len, tables), default=0)
+    if math.isinf(budget) or not longest:
         return limit
-    first = [_first(table, limit) for table in tables if len(table)]
-    size = sum(pc.sum(pc.binary_length(table["text"])).as_py() + BESIDE * len(table) for table in first)
-    return max(1, int(max(map(len, first)) * budget / size)) if size > budget else limit
+    ids = [table["problem_id"].to_pylist() for table in tables]
+    sizes = [np.cumsum(pc.binary_length(table["text"]).to_numpy() + BESIDE) for table in tables]
+
+    def size(limit: int) -> int:
+        rows = [_first_problems(names, limit) for names in ids]
+        return sum(int(upto[n - 1]) for upto, n in zip(sizes, rows, strict=True) if n)
+
+    if size(limit) <= budget:
+        return limit
+    fitting = bisect.bisect_right(range(1, longest + 1), budget, key=size)
+    return max(1, fitting)
 
 
 def _first(table: pa.Table, limit: int) -> pa.Table:

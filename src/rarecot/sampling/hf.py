@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import gather_object
 from transformers import GenerationConfig
@@ -60,7 +61,7 @@ class HfSampler:
         generated: list[list[int]] = [[] for _ in prompts]
         logprobs: list[list[float]] = [[] for _ in prompts]
         top: list[list[dict[int, float]]] = [[] for _ in prompts]
-        cache, done, chunk = self._prefilled(ids, mask), 0, FIRST_CHUNK
+        cache, done, chunk = self._prefilled(prompts, ids, mask), 0, FIRST_CHUNK
         while done < params.max_new_tokens and self._goes_on(len(alive)):
             chunk = min(chunk, params.max_new_tokens - done)
             if not len(alive):
@@ -106,25 +107,23 @@ class HfSampler:
             for tokens, scores, best in zip(generated, logprobs, top, strict=True)
         ]
 
-    def _prefilled(self, ids: torch.Tensor, mask: torch.Tensor) -> Any:
-        """The cache to start from, for prompts of shape (B, P): empty, or, where prompts repeat, with all but their last token, each
-        distinct prompt computed once. None: the model brings one of its own."""
+    def _prefilled(self, prompts: Sequence[Sequence[int]], ids: torch.Tensor, mask: torch.Tensor) -> Any:
+        """The cache to start from, for B prompts, which are `ids` of shape (B, P): empty, or, where prompts repeat, with all but their last
+        token, each distinct prompt computed once. None: the model brings one of its own."""
         if self.sharded or not self.model._supports_default_dynamic_cache():
             return None
         cache = make_cache(self.model)
-        distinct, row = torch.unique(torch.cat([ids, mask], dim=1), dim=0, return_inverse=True)
-        if len(distinct) == len(ids) or ids.shape[1] < 2 or not can_be_cut(cache):
+        places: dict[tuple[int, ...], int] = {}
+        row = [places.setdefault(tuple(prompt), len(places)) for prompt in prompts]
+        if len(places) == len(prompts) or ids.shape[1] < 2 or not can_be_cut(cache):
             return cache
-        width = ids.shape[1]
+        first = torch.from_numpy(np.unique(row, return_index=True)[1])
         greedy = self._generation_config(SamplingParams(1, temperature=0.0), 1)  # draws nothing
         self.model.generate(
-            input_ids=distinct[:, :width],
-            attention_mask=distinct[:, width:],
-            past_key_values=cache,
-            generation_config=greedy,
+            input_ids=ids[first], attention_mask=mask[first], past_key_values=cache, generation_config=greedy
         )
         cache.crop(-1)
-        cache.batch_select_indices(row)
+        cache.batch_select_indices(torch.tensor(row, device=ids.device))
         return cache
 
     @staticmethod

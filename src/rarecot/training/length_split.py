@@ -7,8 +7,10 @@ place. The numbers are those of the padded batch; only the work differs. It is a
 rows, so all ranks of a distributed run do the same collectives.
 """
 
+import contextlib
 import functools
 import types
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -25,7 +27,7 @@ _PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top
 def split_by_length(model: Any) -> None:
     """Wrap the fused forward that a TRL trainer installed on `model`. Other calls pass through unchanged."""
     fused = model.forward
-    utils._CHUNKED_LOGPROB_CHUNK_SIZE = min(_TILE, model.config.get_text_config().vocab_size)
+    columns = min(_TILE, model.config.get_text_config().vocab_size)
 
     @functools.wraps(type(model).forward)
     def forward(
@@ -41,9 +43,19 @@ def split_by_length(model: Any) -> None:
         if not fused_lm_head or "position_ids" in kwargs or "output_router_logits" in kwargs or len(input_ids) < 2:
             named = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
             return call(**{k: v for k, v in named.items() if v is not None}, **({} if fused_lm_head else kwargs))
-        return _two_parts(call, input_ids, attention_mask, labels)
+        with _tiles_of(columns):
+            return _two_parts(call, input_ids, attention_mask, labels)
 
     model.forward = types.MethodType(forward, model)
+
+
+@contextlib.contextmanager
+def _tiles_of(columns: int) -> Iterator[None]:
+    utils._CHUNKED_LOGPROB_CHUNK_SIZE = columns
+    try:
+        yield
+    finally:
+        utils._CHUNKED_LOGPROB_CHUNK_SIZE = _TILE
 
 
 def _two_parts(call: Any, input_ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> FusedCausalLMOutput:

@@ -1,7 +1,7 @@
 """GRPO with verified rewards, on TRL's `GRPOTrainer`.
 
-Differs from plain TRL in four things: rewards are bound so that unfinished responses never score and every rollout is
-recorded; the loss is computed without the padding (`length_split`); with vLLM the weight sync is watched and the
+Differs from plain TRL in five things: rewards are bound so that unfinished responses never score and every rollout is
+recorded; rollouts without vLLM are sampled as evaluations are; the loss is computed without the padding (`length_split`); with vLLM the weight sync is watched and the
 mismatch between sampler and trainer recorded; the harness runs beside it.
 """
 
