@@ -83,8 +83,8 @@ audit: .venv/.installed-attacks  ## known vulnerabilities of the pinned versions
 doctor: $(INSTALLED)  ## what works on this machine
 	$(BIN)/python recipes/doctor.py
 
-bench: $(INSTALLED)  ## against hand-written loops, on this machine
-	$(BIN)/python eval/bench.py --json bench.json
+bench: $(READY)  ## where each second goes, ours beside something else; USE_VLLM=1 for the rows that need it; SOURCE=…: GSM8K
+	$(BIN)/python eval/bench.py --json bench.json --gsm8k $(SOURCE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
