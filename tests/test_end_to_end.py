@@ -350,26 +350,6 @@ def test_a_run_by_epochs_is_not_finished_before_its_end(tmp_path):
     assert (tmp_path / "run/sft/checkpoint-9/rarecot.json").is_file()
 
 
-@pytest.mark.slow
-def test_bench_measures_side_by_side(tmp_path):
-    """The rows of training: each is there, and says what it was held against and whether its promise was kept."""
-    result = run_command(
-        "python", "eval/bench.py", "--small", "--rows", "ntp,round", "--json", tmp_path / "rows.json", timeout=600
-    )
-    assert result.returncode == 0, result.stderr
-    found = json.loads((tmp_path / "rows.json").read_text())
-    rows = {row["name"]: row for row in found["rows"]}
-    parts = ("generate", "reward", "train", "weigh", "evaluation")
-    assert set(rows) - {"round_sync"} == {"ntp_tokens", "ntp_peak", "round_grpo", *(f"round_{part}" for part in parts)}
-    for row in rows.values():
-        assert row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
-        assert row["ours"] > 0 < row["other"]
-        if row["promise"]:
-            sign, bound = row["promise"].split()
-            assert row["kept"] == (row["ratio"] <= float(bound) if sign == "≤" else row["ratio"] >= float(bound))
-    assert found["machine"]["packages"]["trl"]
-
-
 @pytest.fixture(scope="module")
 def quick_ntp(tmp_path_factory):
     """The NTP stage of `make quick`: d = 20, by the real recipe."""
