@@ -11,9 +11,7 @@ with the range of the middle 80 % of them. What was tried, and what came of it: 
 import importlib
 import json
 import os
-import platform
 import sys
-from importlib.metadata import version
 from pathlib import Path
 
 from rarecot.command_line import Parser
@@ -34,7 +32,6 @@ ROWS = {
     "harness": "share",  # what measuring costs a training run
     "report": "pages",  # of a long run
 }
-PACKAGES = ("torch", "transformers", "trl", "accelerate", "datasets", "peft", "math-verify")
 
 
 def main() -> None:
@@ -56,12 +53,9 @@ def main() -> None:
         support.prepare_environment()  # before anything imports torch
 
     sys.path.insert(0, str(Path(__file__).with_name("bench")))
-    machine = {
-        "processor": platform.processor() or platform.machine(),
-        "system": platform.platform(),
-        "packages": {package: version(package) for package in PACKAGES},
-    }
-    rows = []
+    from rarecot.training.run import versions
+
+    rows, machine = [], versions()
     for name in wanted:
         for row in importlib.import_module(ROWS[name]).rows(args):
             print(row.line(), flush=True)

@@ -87,4 +87,4 @@ def test_bench_measures_side_by_side(tmp_path):
         if row["promise"]:
             sign, bound = row["promise"].split()
             assert row["kept"] == (row["ratio"] <= float(bound) if sign == "≤" else row["ratio"] >= float(bound))
-    assert found["machine"]["packages"]["trl"]
+    assert found["machine"]["trl"]

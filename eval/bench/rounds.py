@@ -70,7 +70,9 @@ def rows(args: Any) -> Iterator[Row]:
         trainer = grpo.make_trainer(run, config, policy, adapter, text, constants, Timed)
         took = turns.train(trainer, other)
         ours, others = took.pair
-        yield compared("round_grpo", ours, others, "s", "a hand-written loop, which weighs and records nothing", "≤ 1.5")
+        yield compared(
+            "round_grpo", ours, others, "s", "a hand-written loop, which weighs and records nothing", "≤ 1.5"
+        )
 
         parts = {name: np.array(values[turns.WARM_UP :]) for name, values in trainer.parts.items()}
         parts["train"] = np.array(ours) - sum(parts.values())
