@@ -78,11 +78,15 @@ def test_start_up_rows():
 
 
 @pytest.mark.slow
-def test_every_command_is_refused_and_helped():
+def test_every_refusal_that_is_timed_is_one():
+    """Another exit code than 2 raises."""
     import startup
 
+    assert len(startup.REFUSED) > 10
     for words in startup.REFUSED.values():
         startup.python(*words, code=2)
+    with pytest.raises(RuntimeError, match="left with 2"):
+        startup.python(*words)
 
 
 @pytest.mark.slow

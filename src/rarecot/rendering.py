@@ -106,9 +106,7 @@ def encode(tokenizer: Any, texts: Sequence[str], add_special_tokens: bool) -> li
     makes of a text (offsets, masks): that takes as long again. Texts that come again are encoded once."""
     if (table := _characters(tokenizer)) is not None:
         known, ids_of, bos = table
-        if (
-            not "".join(texts).encode(errors="replace").translate(None, known)
-        ):  # otherwise the tokenizer says what is wrong
+        if not "".join(texts).encode(errors="replace").translate(None, known):  # else the tokenizer says what is wrong
             start = [bos] if add_special_tokens else []
             return [[*start, *text.encode().translate(ids_of)] for text in texts]
     unique = list(dict.fromkeys(texts))

@@ -107,9 +107,8 @@ class Multiplication:
         chain, product = self._chain(a, b)
         answer = np.ascontiguousarray(self._written(product))
         return Drawn(
-            problem_id=joined(
-                ["multiplication-", a[:, ::-1] + _ZERO, "x", b[:, ::-1] + _ZERO]
-            ),  # the same in both orders
+            # The same in both orders of digits.
+            problem_id=joined(["multiplication-", a[:, ::-1] + _ZERO, "x", b[:, ::-1] + _ZERO]),
             prompt=joined([self._written(a), "*", self._written(b), "="]),
             answer=answer,
             long=joined([chain, "#", answer]),

@@ -115,8 +115,7 @@ def skip(rng: np.random.Generator, n: int) -> None:
         for start in range(0, n, BATCH):
             rng.random(min(BATCH, n - start))
         return
-    half = {
-        key: generator.state[key] for key in ("has_uint32", "uinteger")
-    }  # of a draw, kept for the next; a jump drops it
+    # Half of a draw may be kept for the next one, and a jump would drop it.
+    half = {key: generator.state[key] for key in ("has_uint32", "uinteger")}
     generator.advance(n)
     generator.state = {**generator.state, **half}
