@@ -5,7 +5,6 @@
 The last line is a JSON object: seconds from the start of the process until greedy accuracy on 256 problems was 99 %, its looking included.
 """
 
-import argparse
 import json
 import time
 
@@ -16,14 +15,17 @@ import torch  # noqa: E402
 from hand_loop import grpo_stepper, judged, ntp_stepper, parity, sample  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM  # noqa: E402
 
+from rarecot.command_line import Parser  # noqa: E402
+from rarecot.errors import exit_with  # noqa: E402
+
 LOOKS = (1, 2, 5)  # rounds after which greedy accuracy is looked at, as by our harness; then every fifth
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--d", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser = Parser(__doc__)
+    parser.add_argument("--d", type=int, default=50, interval="[1, 1e6]")
+    parser.add_argument("--steps", type=int, default=600, interval="[1, 1e6]")
+    parser.add_argument("--rounds", type=int, default=30, interval="[1, 1e6]")
     args = parser.parse_args()
     torch.manual_seed(0)
     shape = {"hidden_size": 128, "intermediate_size": 512, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -45,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_with(main)

@@ -7,7 +7,6 @@ default. With --untouched the learning rates, batches and epochs are TRL's defau
 start of the process until greedy accuracy on 256 problems was 99 %, its own looking included, or until it ended otherwise.
 """
 
-import argparse
 import json
 import time
 
@@ -19,6 +18,8 @@ from datasets import Dataset  # noqa: E402
 from transformers import LlamaConfig, LlamaForCausalLM, TrainerCallback  # noqa: E402
 from trl import GRPOConfig, GRPOTrainer, SFTConfig, SFTTrainer  # noqa: E402
 
+from rarecot.command_line import Parser  # noqa: E402
+from rarecot.errors import exit_with  # noqa: E402
 from rarecot.rendering import as_transformers_tokenizer  # noqa: E402
 from rarecot.tasks import Parity  # noqa: E402
 
@@ -61,12 +62,12 @@ class Look(TrainerCallback):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(__doc__)
     parser.add_argument("--untouched", action="store_true")
-    parser.add_argument("--d", type=int, default=50)
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--limit", type=float, default=1e9)
+    parser.add_argument("--d", type=int, default=50, interval="[1, 1e6]")
+    parser.add_argument("--steps", type=int, default=600, interval="[1, 1e6]")
+    parser.add_argument("--rounds", type=int, default=30, interval="[1, 1e6]")
+    parser.add_argument("--limit", type=float, default=1e9, interval="(0, inf)", help="seconds")
     args = parser.parse_args()
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -108,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    exit_with(main)
