@@ -1,8 +1,8 @@
 """What a person would write by hand in torch for the headline, made as fast as we can: the yardstick of `bench.py`.
 
-Same model class, data distribution, number of tokens and optimizer. Short and long rows are computed apart, without padding; a prompt is
-computed once for all its responses, which leave the batch when they end. Nothing is logged, saved, checked or measured but what the
-learning and the one figure need.
+Same model class, data distribution, number of tokens and optimizer. Short and long rows are computed apart, without padding, the last layer only
+where a label asks for it; a prompt is computed once for all its responses, which leave the batch when they end. Nothing is logged, saved,
+checked or measured but what the learning and the one figure need.
 """
 
 import time
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from rarecot import last_layer
 from rarecot.sampling.cache import make_cache
 
 PAD, BOS, EOS, ZERO, EQUALS = 0, 1, 2, 3, 5
@@ -70,7 +71,7 @@ def grpo_stepper(model: Any, d: int, prompts: int, group: int, learning_rate: fl
                 longest = int(last[rows].max()) + 1
                 part = ids[rows, : width + longest]
                 keep = torch.arange(longest) <= last[rows, None]  # (rows, longest)
-                logits = model(input_ids=part, use_cache=False).logits[:, width - 1 : -1].float()
+                logits = response_logits(model, part, width)
                 logp = logits.log_softmax(-1).gather(-1, part[:, width:, None])[..., 0]  # (rows, longest)
                 loss = loss - ((logp - logp.detach()).exp() * advantage[rows, None] * keep).sum()
         _descend(model, optimizer, loss / (len(ids) * (d + 1)))
@@ -99,7 +100,8 @@ def judged(response: torch.Tensor, answer: torch.Tensor) -> tuple[torch.Tensor, 
 def sample(model: Any, prompt: torch.Tensor, group: int, tokens: int, greedy: bool = False) -> torch.Tensor:
     """Prompts (n, P) with their responses, shape (n · group, P + tokens), padded behind their ends."""
     cache = make_cache(model)
-    logits = model(prompt, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
+    with last_layer.only_from(model, prompt.shape[1] - 1):
+        logits = model(prompt, past_key_values=cache, use_cache=True).logits[:, -1]
     alive = torch.arange(len(prompt) * group)
     cache.batch_select_indices(alive // group)
     logits = logits[alive // group]
@@ -120,5 +122,11 @@ def sample(model: Any, prompt: torch.Tensor, group: int, tokens: int, greedy: bo
 
 def nll(model: Any, ids: torch.Tensor, prompt: int) -> torch.Tensor:
     """Summed negative log-likelihood of everything after the prompt."""
-    logits = model(input_ids=ids, use_cache=False).logits[:, prompt - 1 : -1].float()
+    logits = response_logits(model, ids, prompt)
     return F.cross_entropy(logits.reshape(-1, logits.shape[-1]), ids[:, prompt:].reshape(-1), reduction="sum")
+
+
+def response_logits(model: Any, ids: torch.Tensor, prompt: int) -> torch.Tensor:
+    """Logits of everything after the prompt, shape (B, T − prompt, V)."""
+    with last_layer.only_from(model, prompt - 1):
+        return model(input_ids=ids, use_cache=False).logits[:, :-1].float()

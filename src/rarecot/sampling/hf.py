@@ -4,11 +4,11 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate.utils import gather_object
 from transformers import GenerationConfig
 
+from rarecot import last_layer
 from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids, stop_string
 from rarecot.sampling.cache import can_be_cut, make_cache
 from rarecot.types import Completion
@@ -108,23 +108,33 @@ class HfSampler:
         ]
 
     def _prefilled(self, prompts: Sequence[Sequence[int]], ids: torch.Tensor, mask: torch.Tensor) -> Any:
-        """The cache to start from, for B prompts, which are `ids` of shape (B, P): empty, or, where prompts repeat, with all but their last
-        token, each distinct prompt computed once. None: the model brings one of its own."""
+        """The cache to start from, for B prompts, which are `ids` of shape (B, P): with all but their last token, each distinct prompt
+        computed once; or empty, where that cannot be done or spares nothing. None: the model brings one of its own."""
         if self.sharded or not self.model._supports_default_dynamic_cache():
             return None
         cache = make_cache(self.model)
         places: dict[tuple[int, ...], int] = {}
         row = [places.setdefault(tuple(prompt), len(places)) for prompt in prompts]
-        if len(places) == len(prompts) or ids.shape[1] < 2 or not can_be_cut(cache):
+        repeated, known = len(places) < len(prompts), last_layer.is_known(self.model)
+        if ids.shape[1] < 2 or not can_be_cut(cache) or not (repeated or known):
             return cache
-        first = torch.from_numpy(np.unique(row, return_index=True)[1])
-        greedy = self._generation_config(SamplingParams(1, temperature=0.0), 1)  # draws nothing
-        self.model.generate(
-            input_ids=ids[first], attention_mask=mask[first], past_key_values=cache, generation_config=greedy
-        )
-        cache.crop(-1)
-        cache.batch_select_indices(torch.tensor(row, device=ids.device))
+        first = [row.index(place) for place in range(len(places))]
+        if known:
+            last_layer.fill(self._bare, ids[first, :-1], mask[first, :-1], cache)
+        else:
+            greedy = self._generation_config(SamplingParams(1, temperature=0.0), 1)  # draws nothing
+            self.model.generate(
+                input_ids=ids[first], attention_mask=mask[first], past_key_values=cache, generation_config=greedy
+            )
+            cache.crop(-1)
+        if repeated:
+            cache.batch_select_indices(torch.tensor(row, device=ids.device))
         return cache
+
+    @property
+    def _bare(self) -> Any:
+        """The model without an adapter around it, whose layers hold the adapter's."""
+        return self.model.get_base_model() if hasattr(self.model, "get_base_model") else self.model
 
     @staticmethod
     def _next(chunk: int, params: SamplingParams) -> int:

@@ -1,10 +1,10 @@
-"""The loss of a batch of mostly short rows, without computing on padding.
+"""The loss of a batch of mostly short rows, without computing on padding, nor what no label asks for.
 
 A padded batch of D(p_cot) is mostly padding: its rows are either short or long. TRL's trainers ask the model for
 per-token outputs of the whole batch (`model(..., labels=…, fused_lm_head=True)`); here that call is answered by two
 forwards, one over the shorter rows and one over the longer, each cut to its own width, and the outputs are put back in
-place. The numbers are those of the padded batch; only the work differs. It is always two forwards where there are two
-rows, so all ranks of a distributed run do the same collectives.
+place. Within each the last layer is computed only where a label asks for its output (`last_layer`). The numbers are those of the padded batch; only the
+work differs. It is always two forwards where there are two rows, so all ranks of a distributed run do the same collectives.
 """
 
 import contextlib
@@ -17,6 +17,9 @@ import torch
 from torch.nn.functional import pad
 from trl.trainer import utils
 from trl.trainer.utils import FusedCausalLMOutput
+
+from rarecot import last_layer
+from rarecot.rendering import IGNORED_LABEL
 
 # TRL computes logits in tiles of so many columns, whatever the vocabulary. With a smaller one, each row of a tile lies on pages of
 # its own, and touching them took longer than all that is done with them.
@@ -44,7 +47,7 @@ def split_by_length(model: Any) -> None:
             named = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
             return call(**{k: v for k, v in named.items() if v is not None}, **({} if fused_lm_head else kwargs))
         with _tiles_of(columns):
-            return _two_parts(call, input_ids, attention_mask, labels)
+            return _two_parts(self, call, input_ids, attention_mask, labels)
 
     model.forward = types.MethodType(forward, model)
 
@@ -58,21 +61,33 @@ def _tiles_of(columns: int) -> Iterator[None]:
         utils._CHUNKED_LOGPROB_CHUNK_SIZE = _TILE
 
 
-def _two_parts(call: Any, input_ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor) -> FusedCausalLMOutput:
+def _two_parts(
+    model: Any, call: Any, input_ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
+) -> FusedCausalLMOutput:
     columns = torch.arange(mask.shape[1], device=mask.device)
     first = torch.where(mask.bool(), columns, mask.shape[1]).amin(dim=1)  # (B,) first real column
     last = torch.where(mask.bool(), columns + 1, 0).amax(dim=1)  # (B,) one past the last
+    labelled = torch.where(labels != IGNORED_LABEL, columns, mask.shape[1]).amin(
+        dim=1
+    )  # (B,) first column with a label
     order = last.argsort(stable=True)
     cut = best_cut(last[order].tolist())
     fields: dict[str, torch.Tensor] = {}
     for rows in (order[:cut], order[cut:]):
         left, right = int(first[rows].amin()), int(last[rows].amax())
         window = slice(left, max(right, left + 1))
-        part = call(input_ids=input_ids[rows, window], attention_mask=mask[rows, window], labels=labels[rows, window])
+        # The column before the first label predicts it; two are left at least, of which one is predicted.
+        asked = min(int(labelled[rows].amin()) - 1, window.stop - 2) - left
+        with last_layer.only_from(model, max(asked, 0)) as start:
+            part = call(
+                input_ids=input_ids[rows, window],
+                attention_mask=mask[rows, window],
+                labels=labels[rows, left + start : window.stop],
+            )
         for name in _PER_TOKEN:
-            value = getattr(part, name)  # (rows, width − 1)
+            value = getattr(part, name)  # (rows, width − start − 1)
             if value is not None:
-                widened = pad(value, (left, mask.shape[1] - 1 - left - value.shape[1]))
+                widened = pad(value, (left + start, mask.shape[1] - 1 - left - start - value.shape[1]))
                 fields[name] = torch.cat([fields[name], widened]) if name in fields else widened
     back = order.argsort()
     fields = {name: value[back] for name, value in fields.items()}  # (B, T − 1)
