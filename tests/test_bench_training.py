@@ -60,6 +60,24 @@ def test_what_a_headline_says_of_the_other(bench):
     assert "did not get there: 50%" in told(ours, {"ntp": 700.0, "greedy": 0.5, "rounds": 30, "stopped": False})
 
 
+def test_a_step_is_credited_with_what_it_needs(bench):
+    """The matrix products that torch itself counts, attention beside them."""
+    import ntp
+    from torch.utils.flop_counter import FlopCounterMode
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    from rarecot import last_layer
+
+    shape = {"hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
+    model = LlamaForCausalLM(LlamaConfig(**shape, vocab_size=6))
+    rows, length, asked = 8, 60, 21
+    with FlopCounterMode(display=False) as counter, last_layer.only_from(model, length - asked):
+        model(torch.ones(rows, length, dtype=torch.long), use_cache=False).logits.sum().backward()
+    attention = 12 * 32 * rows * (2 * length * length / 2 + asked * (length - asked / 2))
+    products = counter.get_flop_counts()["Global"][torch.ops.aten.mm]
+    assert ntp.flops(model, rows, length, asked) - attention == pytest.approx(products, rel=1e-6)
+
+
 @pytest.mark.slow
 def test_plain_trl_runs_to_its_end(tmp_path):
     words = ("--d", "8", "--steps", "2", "--rounds", "1")

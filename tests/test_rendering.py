@@ -4,6 +4,7 @@ from tokenizers import normalizers
 
 from rarecot.rendering import (
     IGNORED_LABEL,
+    _characters,
     as_transformers_tokenizer,
     encode,
     fingerprint_of_folder,
@@ -46,6 +47,7 @@ def test_training_prefix_is_the_prompt_of_rl(tokenizer):
 @pytest.mark.parametrize("task", [Parity(9), Multiplication(3)], ids=["parity", "multiplication"])
 def test_ids_are_those_of_the_tokenizer(task, special):
     tokenizer = as_transformers_tokenizer(task.tokenizer())
+    assert _characters(tokenizer) is not None, "looked up, not encoded"
     drawn = task.draw(40, np.random.default_rng(0))
     texts = [*drawn.prompt, *drawn.long, *drawn.short, *drawn.prompt[:5], ""]
     assert encode(tokenizer, texts, special) == tokenizer(texts, add_special_tokens=special)["input_ids"]

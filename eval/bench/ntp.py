@@ -54,7 +54,7 @@ def rows(args: Any) -> Iterator[Row]:
         "≥ 0.8",
         f"a step {np.median(ours):.3f} / {np.median(others):.3f} s",
     )
-    work = flops(model, n_long, 2 * d + 3) + flops(model, batch - n_long, d + 4)
+    work = flops(model, n_long, 2 * d + 3, d + 1) + flops(model, batch - n_long, d + 4, 2)
     where = shares(other)
     yield compared(
         "ntp_peak",
@@ -70,12 +70,18 @@ def rows(args: Any) -> Iterator[Row]:
     )
 
 
-def flops(model: Any, rows: int, length: int) -> float:
-    """Floating-point operations of a forward and a backward pass over rows of so many tokens: 6 for each weight of a matrix and token, and
-    12 · layers · width for each token and token it attends to, half of the length (PaLM, arXiv 2204.02311, appendix B)."""
-    weights = sum(p.numel() for name, p in model.named_parameters() if p.dim() == 2 and "embed" not in name)
-    config = model.config
-    return rows * length * (6 * weights + 12 * config.num_hidden_layers * config.hidden_size * length / 2)
+def flops(model: Any, rows: int, length: int, asked: int) -> float:
+    """Floating-point operations that a forward and a backward pass need over rows of so many tokens, whose last `asked` outputs are wanted:
+    6 for each weight of a matrix and token, 12 · width for each token and token it attends to (PaLM, arXiv 2204.02311, appendix B). Of the last
+    layer, keys and values of all tokens and the rest of those that are wanted."""
+    layers, width = model.base_model.layers, model.config.hidden_size
+    each = sum(p.numel() for p in layers[-1].parameters() if p.dim() == 2)
+    attention = layers[-1].self_attn
+    of_all = attention.k_proj.weight.numel() + attention.v_proj.weight.numel()
+    before = (len(layers) - 1) * (6 * each * length + 12 * width * length * length / 2)
+    head = model.get_output_embeddings().weight.numel()
+    last = 6 * (of_all * length + (each - of_all + head) * asked) + 12 * width * asked * (length - asked / 2)
+    return rows * (before + last)
 
 
 def peak() -> float:

@@ -19,11 +19,13 @@ from rarecot.values import coerce, path_problem, shown, within
 def lasting_imports() -> Iterator[None]:
     """Import what the process will use to its end, with nobody looking for garbage in it: not meanwhile, not later, not at the end. torch and TRL define
     some 400 000 objects, all of which stay, and each look at them takes 0.2 seconds."""
+    was_on = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if was_on:
+            gc.enable()
         gc.freeze()
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from rarecot.mixtures import drawing
 from rarecot.mixtures.build import build
 from rarecot.mixtures.drawing import codes, distinct, first, strings, surely_different
 from rarecot.mixtures.spec import TRAIN, MixtureSpec
@@ -36,7 +37,14 @@ def test_the_same_problems_in_the_same_order_as_by_strings(task):
     assert list(zip(*(column for column in vars(found).values() if column), strict=True)) == wanted
 
 
-def test_first_of_those_that_come_again():
+@pytest.fixture(params=["keys", "one key for all"])
+def keys(request, monkeypatch):
+    """Ids are told apart by their keys, and by themselves where two have the same."""
+    if request.param != "keys":
+        monkeypatch.setattr(drawing, "_keys", lambda ids: np.zeros(len(ids), np.uint64))
+
+
+def test_first_of_those_that_come_again(keys):
     ids = np.array(
         [list(b"aaaaaaaaa"), list(b"aaaaaaaab"), list(b"aaaaaaaaa"), list(b"baaaaaaaa"), list(b"caaaaaaaa")], np.uint8
     )

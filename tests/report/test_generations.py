@@ -97,9 +97,11 @@ def test_the_first_problems_are_kept_whole(tmp_path):
     assert [(e["shown"], e["total"], e["samples"]) for e in data["evaluations"]] == [(6, 10, False), (4, 40, True)]
     assert data["responses"]["sample"] == [0] * 6 + [0, 1, 2, 3]
     assert data["responses"]["problem"] == [*range(6), 0, 0, 0, 0]  # a problem is told once
-    assert "10 of 50 responses of 2 evaluations: of each the first problems" in page
+    assert "10 of 50 responses of 2 evaluations: of each the first problems, with all their samples." in page
     assert str(summary).endswith("10 of 50 responses, evaluations: 2, 0.0 MB")
-    assert page_of([sampled], tmp_path, limit=3)[0].shown == 3  # not even one problem fits
+    summary, page = page_of([sampled], tmp_path, limit=3)
+    assert summary.shown == 3  # not even one problem fits
+    assert "of each the first problems." in page
     assert page_of([sampled, greedy, sampled], tmp_path, limit=0)[0].shown == 50  # all, and no file twice
 
 
@@ -111,6 +113,10 @@ def test_a_page_keeps_to_its_budget(tmp_path):
     assert page_of(long, tmp_path, budget=3e5)[0].shown == 200
     assert page_of(long, tmp_path, limit=10, budget=1e5)[0].shown == 40  # they fit
     assert page_of(long, tmp_path, limit=0, budget=1)[0].shown == 4
+    several = [row(i // 4, sample=i % 4, text="x" * 1000) for i in range(8)]
+    sampled = save(tmp_path / "sampled.parquet", several, record(decoding="sampled", samples=4))
+    assert "of each the first problems." in page_of([sampled], tmp_path, budget=3e3)[1]  # two samples of one
+    assert "with all their samples" in page_of([sampled], tmp_path, budget=5e3)[1]  # one problem
 
 
 def test_files_of_before(tmp_path):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from trl.trainer import utils
 from trl.trainer.utils import add_fused_lm_head
 
 from rarecot.training.length_split import best_cut, split_by_length
@@ -36,6 +37,7 @@ def batch(lengths, left=(), width=None):
         ([10, 10, 10], (), None),  # nothing to gain
         ([4, 9], (2, 0), None),
         ([20, 5, 9, 30], (), None),  # whose order is not its own inverse
+        ([2, 3, 1], (), None),  # a row whose label nothing predicts
     ],
 )
 def test_outputs_and_gradients_equal_the_padded_batch(tiny_model, lengths, left, width):
@@ -67,6 +69,36 @@ def test_it_computes_less(tiny_model):
     )
     tiny_model(**batch([5] * 48 + [50] * 16), fused_lm_head=True)
     assert seen == [48 * 5, 16 * 50]  # instead of 64 × 50
+
+
+def test_logits_come_in_tiles_as_wide_as_the_vocabulary(tiny_model):
+    """And the constant is TRL's own again after each call, whatever came of it."""
+    usual = utils._CHUNKED_LOGPROB_CHUNK_SIZE
+    add_fused_lm_head(tiny_model, outputs=("log_probs",))
+    split_by_length(tiny_model)
+    seen = []
+
+    def look(*_):
+        seen.append(utils._CHUNKED_LOGPROB_CHUNK_SIZE)
+        if len(seen) > 2:
+            raise ZeroDivisionError
+
+    tiny_model.model.register_forward_hook(look)
+    tiny_model(**batch([5, 9]), fused_lm_head=True)
+    assert seen == [tiny_model.config.vocab_size] * 2
+    assert usual == utils._CHUNKED_LOGPROB_CHUNK_SIZE
+    with pytest.raises(ZeroDivisionError):
+        tiny_model(**batch([5, 9]), fused_lm_head=True)
+    assert usual == utils._CHUNKED_LOGPROB_CHUNK_SIZE
+
+
+def test_the_last_layer_is_computed_from_the_first_label_on(tiny_model):
+    add_fused_lm_head(tiny_model, outputs=("log_probs",))
+    split_by_length(tiny_model)
+    seen = []
+    tiny_model.model.layers[-1].mlp.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape[:2])))
+    tiny_model(**batch([6, 6, 20, 20]), fused_lm_head=True)  # labelled from columns 3 and 10 on
+    assert seen == [(2, 4), (2, 11)]
 
 
 def test_generation_and_plain_calls_pass_through(tiny_model, tokenizer):

@@ -79,6 +79,7 @@ class _Evaluation:
     record: Record
     total: int
     columns: dict[str, list[Any]]
+    is_cut: bool  # of its last problem only some samples are shown
 
     @property
     def run(self) -> Path:
@@ -104,8 +105,8 @@ def write(files: Sequence[Path], path: Path, title: str, limit: int = 200, budge
         title: what the page is about.
         limit: responses of each file at most: its first problems, each with all its samples, so that checkpoints are
             compared on the same problems (one problem with more samples than that is cut); 0: all.
-        budget: bytes that the page should have at most; where the responses come to more, the limit is as much lower. One of each file
-            stays.
+        budget: about how many bytes the page should have at most; where the responses come to more, the limit is as much lower. One of each
+            file stays.
 
     Raises:
         ConfigError: no file; a file that is missing, not whole, or lacks a column; a limit below 0; all at once.
@@ -117,21 +118,23 @@ def write(files: Sequence[Path], path: Path, title: str, limit: int = 200, budge
         )
     if path.is_dir():
         problems.append(f"{path} is a folder, and the page is one file: give its name, such as {path / 'page.html'}.")
-    chosen: dict[Path, tuple[Mapping[str, Any], int, pa.Table]] = {}
+    chosen: dict[Path, tuple[Mapping[str, Any], int, pa.Table, bool]] = {}
     for file in {file.resolve(): file for file in files}.values():  # one that is named twice is shown once
         try:
             found = read(file)
             first = _first(found.table, limit)
-            chosen[file] = found.record, len(found.table), first.take(np.arange(len(first)))  # a slice would hold all
+            whole = first.take(np.arange(len(first)))  # a slice would hold all
+            chosen[file] = found.record, len(found.table), whole, _is_cut(found.table, len(first))
         except ConfigError as error:
             problems += error.problems
     if problems:
         raise ConfigError(problems)
-    limit = _affordable([table for _, _, table in chosen.values()], limit, budget)
-    evaluations = [
-        _Evaluation(file, record, total, _first(table, limit).to_pydict())
-        for file, (record, total, table) in chosen.items()
-    ]
+    limit = _affordable([table for _, _, table, _ in chosen.values()], limit, budget)
+    evaluations = []
+    for file, (record, total, table, is_cut) in chosen.items():
+        first = _first(table, limit)
+        is_cut = _is_cut(table, len(first)) or (is_cut and len(first) == len(table))
+        evaluations.append(_Evaluation(file, record, total, first.to_pydict(), is_cut))
     del chosen
     page = _render(evaluations, title)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +196,11 @@ def _affordable(tables: Sequence[pa.Table], limit: int, budget: float) -> int:
 def _first(table: pa.Table, limit: int) -> pa.Table:
     """The responses of a file that are shown."""
     return table.slice(0, _first_problems(table["problem_id"].to_pylist(), limit))
+
+
+def _is_cut(table: pa.Table, n: int) -> bool:
+    """Whether the problem of the n-th response has more behind it."""
+    return 0 < n < len(table) and table["problem_id"][n - 1] == table["problem_id"][n]
 
 
 def _first_problems(ids: Sequence[str], limit: int) -> int:
@@ -299,6 +307,7 @@ def _render(evaluations: Sequence[_Evaluation], title: str) -> str:
         shown=spaced(len(found["text"])),
         total=spaced(sum(e.total for e in evaluations)),
         cut=any(e.shown < e.total for e in evaluations),
+        all_samples=not any(e.is_cut for e in evaluations),
         kinds=sorted(set(found["kind"])),
         verdicts=sorted(set(found["verdict"])),
         lenient=any(verdict is not None for verdict in found["verdict_lenient"]),

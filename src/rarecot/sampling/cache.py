@@ -35,6 +35,10 @@ class RoomyLayer(DynamicLayer):
         self.keys, self.values = (buffer[:, :, :after] for buffer in self._buffers)
         return self.keys, self.values
 
+    def crop(self, max_length: int) -> None:
+        if self.is_initialized:  # a layer may not have been asked
+            super().crop(max_length)
+
     def reset(self) -> None:
         self._buffers = None
         super().reset()

@@ -11,7 +11,7 @@ from rarecot.tasks.vocabulary import character_tokenizer
 from rarecot.types import Problems
 
 MOST_BITS = 100_000
-BATCH = 1 << 16  # rows, or random numbers, at a time
+BATCH = 1 << 16  # random numbers at a time
 _ZERO = np.uint8(ord("0"))
 
 
@@ -99,8 +99,9 @@ class Parity:
             skip(rng, len(chain) * steps)
             return None
         shown = chain + _ZERO
-        for start in range(0, len(chain), BATCH):  # as doubles they are eight times as large
-            part = shown[start : start + BATCH]
+        together = max(1, BATCH // max(1, steps))  # as doubles they are eight times as large
+        for start in range(0, len(chain), together):
+            part = shown[start : start + together]
             part[:, :-1] ^= rng.random(size=(len(part), steps)) < self.chain_noise
         return shown
 

@@ -56,6 +56,7 @@ _FREE = {
         "mixture",
         "model_name_or_path",
         "eval_batch_size",
+        "eval_every",
         "source",
         "revision",
         "split_by_length",

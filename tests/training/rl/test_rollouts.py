@@ -106,6 +106,27 @@ def test_rollouts_are_the_policys_at_its_temperature(opened):
     assert trainer._metrics["train"]["seconds/generate"]
 
 
+def test_rollouts_come_in_the_order_of_their_prompts(opened, monkeypatch):
+    """By our sampler, not TRL's `generate`: each of several unequal prompts gets what the sampler writes to it."""
+    from trl import GRPOTrainer
+
+    from rarecot.sampling import SamplingParams
+    from rarecot.sampling.hf import HfSampler
+    from rarecot.training.rl import grpo
+
+    run, text, config, options = opened
+    config.temperature = 1e-4  # as good as greedy
+    model, adapter = grpo.make_model(run.request, options)
+    trainer = grpo.make_trainer(run, config, model, adapter, text, {})
+    monkeypatch.setattr(GRPOTrainer, "_generate_single_turn", lambda *_: pytest.fail("TRL was asked"))
+    prompts = text.prompt_ids(["0101010=", "11=", "0000000=", "110=", "1=", "0111010="] * 3)
+    responses, logprobs = trainer._generate_single_turn(prompts, None, {}, 4)
+    expected = HfSampler(model, text.tokenizer).sample(prompts, SamplingParams(8))
+    assert responses == [completion.token_ids for (completion,) in expected]
+    assert len(set(map(tuple, responses))) > 1
+    assert logprobs is None
+
+
 def test_what_a_kill_left_of_a_save_is_done_by_the_next_start(opened, learned):
     """Killed between the stamp of the second checkpoint and its card: a card is written, and room is made."""
     from rarecot import checkpoints

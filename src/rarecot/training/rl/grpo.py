@@ -1,8 +1,9 @@
 """GRPO with verified rewards, on TRL's `GRPOTrainer`.
 
 Differs from plain TRL in five things: rewards are bound so that unfinished responses never score and every rollout is
-recorded; rollouts without vLLM are sampled as evaluations are; the loss is computed without the padding (`length_split`); with vLLM the weight sync is watched and the
-mismatch between sampler and trainer recorded; the harness runs beside it.
+recorded; rollouts without vLLM are sampled as evaluations are, where the weights are whole; the loss is computed without the
+padding (`length_split`); with vLLM the weight sync is watched and the mismatch between sampler and trainer recorded; the
+harness runs beside it.
 """
 
 import contextlib
