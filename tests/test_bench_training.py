@@ -66,7 +66,7 @@ def test_a_step_is_credited_with_what_it_needs(bench):
     from torch.utils.flop_counter import FlopCounterMode
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    from rarecot import last_layer
+    from rarecot.sampling import last_layer
 
     shape = {"hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 3, "num_attention_heads": 4}
     model = LlamaForCausalLM(LlamaConfig(**shape, vocab_size=6))

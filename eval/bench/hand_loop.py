@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from rarecot import last_layer
+from rarecot.sampling import last_layer
 from rarecot.sampling.cache import make_cache
 
 PAD, BOS, EOS, ZERO, EQUALS = 0, 1, 2, 3, 5

@@ -1,10 +1,11 @@
 """The headline as one would write it with TRL alone: `SFTTrainer`, then `GRPOTrainer`, both at their defaults. Rarecot gives the tokenizer.
 
-    python eval/bench/plain_trl.py [--untouched] [--d 50] [--steps 600] [--limit 600]
+    python eval/bench/plain_trl.py [--untouched] [--float32] [--d 50] [--steps 600] [--limit 600]
 
 Model, data and the recipe's numbers (batch, steps, learning rates, samples a round) are those of recipes/parity/headline; all else is TRL's
-default. With --untouched the learning rates, batches and epochs are TRL's defaults, too. The last line is a JSON object: seconds from the
-start of the process until greedy accuracy on 256 problems was 99 %, its own looking included, or until it ended otherwise.
+default. With --untouched the learning rates, batches and epochs are TRL's defaults, too; with --float32 it does not compute in bfloat16, which a
+processor may lack. The last line is a JSON object: seconds from the start of the process until greedy accuracy on 256 problems was 99 %, its
+own looking included, or until it ended otherwise.
 """
 
 import json
@@ -64,6 +65,7 @@ class Look(TrainerCallback):
 def main() -> None:
     parser = Parser(__doc__)
     parser.add_argument("--untouched", action="store_true")
+    parser.add_argument("--float32", action="store_true")
     parser.add_argument("--d", type=int, default=50, interval="[1, 1e6]")
     parser.add_argument("--steps", type=int, default=600, interval="[1, 1e6]")
     parser.add_argument("--rounds", type=int, default=30, interval="[1, 1e6]")
@@ -82,9 +84,10 @@ def main() -> None:
     completions = [chain if is_long[i] else chain[-1] for i, chain in enumerate(chains)]
     data = Dataset.from_dict({"prompt": prompts, "completion": completions})
 
+    out = OUT | ({"bf16": False} if args.float32 else {})
     ntp = {"per_device_train_batch_size": 64, "max_steps": args.steps, "learning_rate": 2e-3, "warmup_steps": 50}
     look = Look(tokenizer, args.d, args.limit, rounds=False)
-    config = SFTConfig("sft", **OUT, **({} if args.untouched else ntp))
+    config = SFTConfig("sft", **out, **({} if args.untouched else ntp))
     trainer = SFTTrainer(model, args=config, train_dataset=data, processing_class=tokenizer, callbacks=[look])
     trained, looked_at = trainer.train_dataset[0]["input_ids"], tokenizer(prompts[0])["input_ids"]
     if trained[: len(looked_at)] != looked_at:
@@ -100,7 +103,7 @@ def main() -> None:
     rl = {"per_device_train_batch_size": 256, "num_generations": 4, "max_steps": args.rounds, "learning_rate": 5e-5}
     rl |= {"lr_scheduler_type": "constant", "loss_type": "dr_grpo"}
     look = Look(tokenizer, args.d, args.limit, rounds=True)
-    config = GRPOConfig("grpo", **OUT, max_completion_length=args.d + 1, **({} if args.untouched else rl))
+    config = GRPOConfig("grpo", **out, max_completion_length=args.d + 1, **({} if args.untouched else rl))
     trainer = GRPOTrainer(model, reward, args=config, train_dataset=data, processing_class=tokenizer, callbacks=[look])
     trainer.train()
     took = time.time() - STARTED

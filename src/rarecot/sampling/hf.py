@@ -8,7 +8,7 @@ import torch
 from accelerate.utils import gather_object
 from transformers import GenerationConfig
 
-from rarecot import last_layer
+from rarecot.sampling import last_layer
 from rarecot.sampling.base import SamplingParams, completion_from_ids, eos_ids, stop_string
 from rarecot.sampling.cache import can_be_cut, make_cache
 from rarecot.types import Completion

@@ -58,7 +58,7 @@ class RunArguments:
 class SftArguments(RunArguments):
     """Options of `recipes/sft.py`; the shape is that of a model from scratch."""
 
-    # A step is quicker than a round of RL: at 50, evaluations were an eighth of the headline's time (`eval/bench.py --rows harness`).
+    # A step is quicker than a round of RL: at 50, evaluations would be a sixth of the headline's time (`eval/bench.py --rows harness`).
     eval_every: int = _option(100, f"optimizer steps between evaluations; {_WHEN}")
     model_type: Literal["llama", "gpt2", "mistral", "qwen3"] = _option("llama", "architecture of a model from scratch")
     num_layers: int = _option(2, "depth of a model from scratch")

@@ -18,8 +18,8 @@ from torch.nn.functional import pad
 from trl.trainer import utils
 from trl.trainer.utils import FusedCausalLMOutput
 
-from rarecot import last_layer
 from rarecot.rendering import IGNORED_LABEL
+from rarecot.sampling import last_layer
 
 # TRL computes logits in tiles of so many columns, whatever the vocabulary. With a smaller one, each row of a tile lies on pages of
 # its own, and touching them took longer than all that is done with them.
@@ -27,8 +27,13 @@ _TILE = utils._CHUNKED_LOGPROB_CHUNK_SIZE
 _PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1", "label_mask")
 
 
-def split_by_length(model: Any) -> None:
-    """Wrap the fused forward that a TRL trainer installed on `model`. Other calls pass through unchanged."""
+def split_by_length(model: Any, sharded: bool = False) -> None:
+    """Wrap the fused forward that a TRL trainer installed on a model. Other calls pass through unchanged.
+
+    Args:
+        model: without an adapter around it.
+        sharded: its weights lie in parts on several processes: all layers are computed whole then.
+    """
     fused = model.forward
     columns = min(_TILE, model.config.get_text_config().vocab_size)
 
@@ -47,7 +52,7 @@ def split_by_length(model: Any) -> None:
             named = {"input_ids": input_ids, "attention_mask": attention_mask, "labels": labels}
             return call(**{k: v for k, v in named.items() if v is not None}, **({} if fused_lm_head else kwargs))
         with _tiles_of(columns):
-            return _two_parts(self, call, input_ids, attention_mask, labels)
+            return _two_parts(self, call, sharded, input_ids, attention_mask, labels)
 
     model.forward = types.MethodType(forward, model)
 
@@ -62,14 +67,12 @@ def _tiles_of(columns: int) -> Iterator[None]:
 
 
 def _two_parts(
-    model: Any, call: Any, input_ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
+    model: Any, call: Any, sharded: bool, input_ids: torch.Tensor, mask: torch.Tensor, labels: torch.Tensor
 ) -> FusedCausalLMOutput:
     columns = torch.arange(mask.shape[1], device=mask.device)
     first = torch.where(mask.bool(), columns, mask.shape[1]).amin(dim=1)  # (B,) first real column
     last = torch.where(mask.bool(), columns + 1, 0).amax(dim=1)  # (B,) one past the last
-    labelled = torch.where(labels != IGNORED_LABEL, columns, mask.shape[1]).amin(
-        dim=1
-    )  # (B,) first column with a label
+    labelled = torch.where(labels != IGNORED_LABEL, columns, mask.shape[1]).amin(dim=1)  # (B,) first with a label
     order = last.argsort(stable=True)
     cut = best_cut(last[order].tolist())
     fields: dict[str, torch.Tensor] = {}
@@ -77,8 +80,8 @@ def _two_parts(
         left, right = int(first[rows].amin()), int(last[rows].amax())
         window = slice(left, max(right, left + 1))
         # The column before the first label predicts it; two are left at least, of which one is predicted.
-        asked = min(int(labelled[rows].amin()) - 1, window.stop - 2) - left
-        with last_layer.only_from(model, max(asked, 0)) as start:
+        asked = 0 if sharded else max(0, min(int(labelled[rows].amin()) - 1, window.stop - 2) - left)
+        with last_layer.only_from(model, asked) as start:
             part = call(
                 input_ids=input_ids[rows, window],
                 attention_mask=mask[rows, window],

@@ -208,7 +208,7 @@ def fit(
     if not trainer.args.disable_tqdm:
         trainer.add_callback(ProgressLine(title, latest))
     if run.request.arguments.split_by_length:
-        split_by_length(base_model(trainer.model))
+        split_by_length(base_model(trainer.model), is_sharded(trainer.accelerator))
     try:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     except (UnpicklingError, RuntimeError) as error:

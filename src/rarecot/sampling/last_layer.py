@@ -28,7 +28,8 @@ def only_from(model: Any, start: int) -> Iterator[int]:
     """Within, the model's last hidden states are those from a position on, shape (B, T − start, width).
 
     Args:
-        model: transformers' causal language model, without an adapter around it.
+        model: transformers' causal language model, without an adapter around it, its weights whole: where they lie in parts on several processes, what
+            gathers them expects each module to be called.
         start: the position, counted from the first that a call is given; T: none are asked for.
 
     Yields:
@@ -83,18 +84,18 @@ def _attended(
     **_: Any,
 ) -> torch.Tensor:
     """What positions from `start` on attend to, (B, T − start, width), of normalised states (B, T, width); what lies in the cache is attended to, too."""
+    queries = _heads(attention, "q", states[:, start:])  # (B, heads, T − start, head_dim)
+    keys, values = _heads(attention, "k", states), _heads(attention, "v", states)  # (B, key-value heads, T, head_dim)
     cos, sin = (each[:, None] for each in position_embeddings)  # (B, 1, T, head_dim)
-    keys = _rotated(_heads(attention, "k", states), cos, sin)  # (B, heads, T, head_dim)
-    values = _heads(attention, "v", states)
+    keys = _rotated(keys, cos, sin)
     if past_key_values is not None:
         keys, values = past_key_values.update(keys, values, attention.layer_idx)
-    length, attendable = states.shape[1], keys.shape[2]
-    if start == length:
+    if start == states.shape[1]:
         return states[:, start:]
-    queries = _rotated(_heads(attention, "q", states[:, start:]), cos[:, :, start:], sin[:, :, start:])
+    queries = _rotated(queries, cos[:, :, start:], sin[:, :, start:])
     if attention_mask is None:  # causal, which is not what sdpa's `is_causal` means for fewer queries than keys
-        every = torch.ones(length, attendable, dtype=torch.bool, device=states.device)
-        attention_mask = every.tril(attendable - length)[None, None]
+        attention_mask = torch.ones(states.shape[1], states.shape[1], dtype=torch.bool, device=states.device)
+        attention_mask = attention_mask.tril()[None, None]
     attended, _weights = ALL_ATTENTION_FUNCTIONS["sdpa"](
         attention,
         queries,

@@ -15,7 +15,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from rarecot import last_layer
+from rarecot.sampling import last_layer
 
 SHAPE = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3, "num_attention_heads": 4}
 SHAPE |= {"vocab_size": 17, "max_position_embeddings": 32}
