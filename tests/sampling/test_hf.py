@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from rarecot.rendering import render_prompts
-from rarecot.sampling import SamplingParams
+from rarecot.sampling import SamplingParams, last_layer
 from rarecot.sampling import cache as cache_module
 from rarecot.sampling import hf as hf_module
 from rarecot.sampling.hf import HfSampler
@@ -153,3 +153,24 @@ def test_a_prompt_enters_the_cache_once_for_all_its_samples(tokenizer, prompt_id
                 logits = model(torch.tensor([ids + completion.token_ids])).logits[0, len(ids) - 1 : -1]
             expected = logits.log_softmax(-1).gather(-1, torch.tensor(completion.token_ids)[:, None])[:, 0]
             assert completion.logprobs == pytest.approx(expected.tolist(), abs=1e-4)
+
+
+def test_prompts_that_come_again_are_computed_once(tiny_model, tokenizer, prompt_ids, monkeypatch):
+    """Greedy, then sampled twice, as a sampler of its own each time: what one decoding writes is not in the way of the next."""
+    filled = []
+    fill = last_layer.fill
+    monkeypatch.setattr(
+        last_layer, "fill", lambda model, ids, *rest: (filled.append(len(ids)), fill(model, ids, *rest))
+    )
+    ways = [SamplingParams(12), SamplingParams(12, 1.0, n=3, seed=1), SamplingParams(12, 1.0, seed=2)]
+    alone = [HfSampler(tiny_model, tokenizer, batch_size=4).sample(prompt_ids, way) for way in ways]
+    assert len(filled) == 2 + 5 + 2  # batches of four responses
+    filled.clear()
+    sampler = HfSampler(tiny_model, tokenizer, batch_size=4)
+    assert [sampler.sample(prompt_ids, way) for way in ways] == alone
+    assert len(filled) == 2 + 4  # two prompts are a batch both times
+    filled.clear()
+    monkeypatch.setattr(hf_module, "KEPT_BYTES", 0)
+    sampler = HfSampler(tiny_model, tokenizer, batch_size=4)
+    assert [sampler.sample(prompt_ids, way) for way in ways] == alone
+    assert len(filled) == 2 + 5 + 2

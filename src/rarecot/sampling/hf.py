@@ -18,10 +18,12 @@ NEUTRAL = {"repetition_penalty": 1.0, "no_repeat_ngram_size": 0}
 NEUTRAL_SAMPLING = {"top_k": 0, "top_p": 1.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0}
 FIRST_CHUNK = 4  # tokens; short answers end within it, then only the unfinished rows go on
 STOP_CHUNK = 32  # tokens between two looks for a stop string
+KEPT_BYTES = 2**28  # of prompts' keys and values that are kept for another decoding of the same prompts
 
 
 class HfSampler:
-    """A transformers causal language model as a `Sampler`.
+    """A transformers causal language model as a `Sampler`, for as long as its weights stay what they are: prompts that come again, to be decoded in
+    another way, are not computed again.
 
     Args:
         model: the model, on its device; its training mode is restored after every call.
@@ -33,6 +35,7 @@ class HfSampler:
 
     def __init__(self, model: Any, tokenizer: Any, batch_size: int = 256, sharded: bool = False):
         self.model, self.tokenizer, self.batch_size, self.sharded = model, tokenizer, batch_size, sharded
+        self._filled: dict[tuple[tuple[int, ...], ...], list[tuple[torch.Tensor, torch.Tensor]]] = {}
         self.name = f"transformers {str(model.dtype).removeprefix('torch.')}"
 
     def sample(self, prompt_ids: Sequence[Sequence[int]], params: SamplingParams) -> list[list[Completion]]:
@@ -120,7 +123,7 @@ class HfSampler:
             return cache
         first = [row.index(place) for place in range(len(places))]
         if known:
-            last_layer.fill(self._bare, ids[first, :-1], mask[first, :-1], cache)
+            self._fill(tuple(places), ids[first, :-1], mask[first, :-1], cache)
         else:
             greedy = self._generation_config(SamplingParams(1, temperature=0.0), 1)  # draws nothing
             self.model.generate(
@@ -130,6 +133,18 @@ class HfSampler:
         if repeated:
             cache.batch_select_indices(torch.tensor(row, device=ids.device))
         return cache
+
+    def _fill(self, prompts: tuple[tuple[int, ...], ...], ids: torch.Tensor, mask: torch.Tensor, cache: Any) -> None:
+        """Enter all but the last token of different prompts, or what was kept of them, into an empty cache."""
+        if prompts in self._filled:
+            for index, (keys, values) in enumerate(self._filled[prompts]):
+                cache.update(keys, values, index)
+            return
+        last_layer.fill(self._bare, ids, mask, cache)
+        # What is decoded is written behind them, or elsewhere.
+        made = [(layer.keys, layer.values) for layer in cache.layers]
+        if sum(t.nbytes for kept in (*self._filled.values(), made) for pair in kept for t in pair) <= KEPT_BYTES:
+            self._filled[prompts] = made
 
     @property
     def _bare(self) -> Any:
