@@ -26,7 +26,7 @@ SMALL = {"d": 14, "steps": 20, "rounds": 2}
 
 def rows(args: Any) -> Iterator[Row]:
     """Ours and by hand in turns, then plain TRL, once in each way."""
-    turns = [(ours(args.small), of_program("hand_headline.py", args.small)) for _ in range(args.repeats or 2)]
+    turns = [(ours(args.small), of_program("hand_headline.py", args.small)) for _ in range(args.repeats or 3)]
     if not args.small and (late := [turn for turn in turns if min(one["greedy"] for one in turn) < HIGH_ENOUGH]):
         raise RuntimeError(f"greedy accuracy of {HIGH_ENOUGH:.0%} was not reached: {late}")
     mine, by_hand = ([turn[k]["seconds"] for turn in turns] for k in (0, 1))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,23 +85,27 @@ def rows(args: Any) -> Iterator[Row]:
         )
 
         harness, _ = session.harnesses(run, text, constants)
-        mine, hand = evaluations(harness, HfSampler(policy, text.tokenizer), d, args.repeats or 5)
+        mine, hand = evaluations(harness, lambda: HfSampler(policy, text.tokenizer), d, args.repeats or 5)
         yield compared("round_evaluation", mine, hand, "s", f"by hand ({harness.suite.n} problems, greedy and sampled)")
         if not support.problems():
             yield of_sync(Path(folder), start, policy)
 
 
-def evaluations(harness: Harness, sampler: HfSampler, d: int, repeats: int) -> tuple[list[float], list[float]]:
-    """Seconds of the harness, with its records and generations, and of sampling by hand, in turns."""
+def evaluations(
+    harness: Harness, sampler: Callable[[], HfSampler], d: int, repeats: int
+) -> tuple[list[float], list[float]]:
+    """Seconds of the harness, with its records and generations, and of sampling by hand, in turns. Each turn has a sampler of its own, as each
+    evaluation of a run has, since a sampler remembers the prompts it has seen."""
+    model = sampler().model
     steps = iter(range(1000, 10**6))
     asked, chain = hand_loop.parity(np.random.default_rng(7), harness.suite.n, d)
 
     def ours() -> None:
-        harness.measure(sampler, {"step": next(steps), "sequences_seen": 0, "tokens_seen": 0})
+        harness.measure(sampler(), {"step": next(steps), "sequences_seen": 0, "tokens_seen": 0})
 
     def by_hand() -> None:
         for greedy in (True, False):
-            written = hand_loop.sample(sampler.model, asked, 1, d + 1, greedy)
+            written = hand_loop.sample(model, asked, 1, d + 1, greedy)
             hand_loop.judged(written[:, d + 2 :], chain[:, -1])
 
     return take_turns(ours, by_hand, repeats)

@@ -41,7 +41,7 @@ _APART = {
     "sampling_seed": "sampling seed {}",
 }
 _USUAL = {"suite": None, "split": "test", "protocol": "native", "samples": 1}  # goes without saying
-FLUENT = 20e6  # bytes of a page that a browser opens and filters without a pause
+FLUENT = 15e6  # bytes of a page that opens within a second on two slow cores, and is filtered without a pause
 BESIDE = 40  # bytes that a response takes in a page beside its text, about
 _ESCAPES = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
