@@ -24,7 +24,7 @@ def test_flops_of_a_step(bench):
     model = Model("m", hidden=4, layers=2, heads=2, kv_heads=1, head_dim=2, intermediate=8, vocabulary=10, tied=True)
     # A layer: 4·4 + 2·4·2 + 4·4 of attention, 3·4·8 of the MLP, 2·4 of norms = 152; two of them, 40 embeddings and the last norm.
     assert model.parameters == 2 * 152 + 40 + 4 == 348
-    peak = bench("gpu_peak")
+    peak = bench("on_gpu.peak")
     assert peak.flops_by_the_book(model, [(10, 4)]) == 10 * (6 * 348 + 12 * 2 * 4 * 10)  # 6·N + 12·L·h·T a token
     assert peak.training_flops(model, [(10, 10)]) == 10 * (6 * 348 + 6 * 2 * 4 * 10)
     assert peak.training_flops(model, [(10, 4)]) == 10 * (6 * (348 - 40) + 6 * 2 * 4 * 10) + 4 * 6 * 40
@@ -45,14 +45,14 @@ def test_flops_of_a_step(bench):
     ],
 )
 def test_data_sheets(bench, name, tera):
-    found = bench("gpu_peak").sheet(name)
+    found = bench("on_gpu.peak").sheet(name)
     assert (found and found / 1e12) == tera
 
 
 def test_responses_of_the_made_model_are_short_or_long(bench):
     import torch
 
-    models, sizes = bench("gpu_models"), bench("gpu_sizes").SIZES
+    models, sizes = bench("on_gpu.models"), bench("on_gpu.sizes").SIZES
     model, size = models.bigram(sizes["tiny"]).eval(), sizes["tiny"]
     first, words = len(models.MARKS), size.shape["vocab_size"] - len(models.MARKS)
     shorts = round(words * 0.75)
@@ -95,7 +95,7 @@ class Trainer:
 
 def test_trainers_take_turns(bench):
     written = []
-    turns = bench("gpu_turns").train_in_turns([Trainer("a", written), Trainer("b", written)])
+    turns = bench("on_gpu.turns").train_in_turns([Trainer("a", written), Trainer("b", written)])
     assert written[:6] == ["a", "b"] * 3
     assert sorted(written[6:]) == ["A", "B"]
     assert [len(turn.seconds) for turn in turns] == [3, 3]
@@ -107,7 +107,7 @@ def test_a_trainer_that_fails_stops_the_other(bench, failing):
     written, before = [], threading.active_count()
     trainers = [Trainer(name, written, 1 if i == failing else None) for i, name in enumerate("ab")]
     with pytest.raises(MemoryError):
-        bench("gpu_turns").train_in_turns(trainers)
+        bench("on_gpu.turns").train_in_turns(trainers)
     assert len(written) <= 4
     assert {"A", "B"}.isdisjoint(written)
     assert threading.active_count() == before
@@ -140,7 +140,7 @@ def test_sizes_for_a_gpu_are_refused_without_one(bench, monkeypatch):
 
 
 def test_names_of_sizes_are_those_that_can_be_made(bench):
-    assert tuple(bench("gpu_sizes").SIZES) == bench("gpu").SIZES
+    assert tuple(bench("on_gpu.sizes").SIZES) == bench("gpu").SIZES
 
 
 def test_table(bench):
@@ -148,7 +148,7 @@ def test_table(bench):
     machine = {"device": "NVIDIA H100", "memory_gib": 79.2, "driver": "570.1", "cuda": "12.8"}
     machine |= {"peak_measured": 7e14, "peak_sheet": 9.89e14, "packages": {"torch": "2.11", "commit": "abc"}}
     found = {"machine": machine, "rows": [row.as_json()], "left_out": ["grpo_1b: no memory"]}
-    lines = bench("gpu_table").table(found).splitlines()
+    lines = bench("on_gpu.table").table(found).splitlines()
     assert lines[0] == (
         "NVIDIA H100, 79.2 GiB, driver 570.1, CUDA 12.8; bf16 matmul 700 TFLOP/s measured, 989 by its data sheet; torch 2.11; commit abc."
     )
@@ -195,13 +195,13 @@ def test_what_memory_or_time_does_not_hold_is_left_out(bench, monkeypatch):
 
     import torch
 
-    measure = bench("gpu_measure")
+    measure = bench("on_gpu.measure")
 
     def too_large(*_):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB")
         yield
 
-    monkeypatch.setattr(measure.gpu_sft, "rows", too_large)
+    monkeypatch.setattr(measure.sft, "rows", too_large)
     monkeypatch.setattr(measure.environment, "prepare", lambda request: None)  # it would hide packages from later tests
     args = argparse.Namespace(sizes=["tiny"], stages=["sft", "grpo"], steps=1, rounds=1, minutes=1.0)
     said = measure.measured(args, False, "cpu")

@@ -35,9 +35,9 @@ def main() -> None:
         remedy = "Set CUDA_VISIBLE_DEVICES=0." if devices else "--sizes tiny shows on any machine whether it runs."
         raise ConfigError([f"torch sees {devices} CUDA devices, and one GPU is measured. {remedy}"])
 
-    from gpu_measure import measured
-    from gpu_peak import machine
-    from gpu_table import table
+    from on_gpu.measure import measured
+    from on_gpu.peak import machine
+    from on_gpu.table import table
 
     from rarecot.quiet import quiet
     from rarecot.training.run import versions

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_models import P_COT
-from gpu_sizes import Size, asked
-from gpu_turns import Turn, train_in_turns
+from on_gpu.models import P_COT
+from on_gpu.sizes import Size, asked
+from on_gpu.turns import Turn, train_in_turns
 from row import Row, compared
 from trl import GRPOConfig, GRPOTrainer
 

@@ -8,7 +8,7 @@ from samplers import SHAPES
 
 from rarecot.training import request
 
-RECIPES = Path(__file__).parents[2] / "recipes" / "gsm8k"
+RECIPES = Path(__file__).parents[3] / "recipes" / "gsm8k"
 # Public config.json of meta-llama/Llama-3.2-1B.
 LLAMA_1B = {
     "hidden_size": 2048,

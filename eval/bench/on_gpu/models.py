@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from gpu_sizes import Size
+from on_gpu.sizes import Size
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import LlamaConfig, LlamaForCausalLM
 

@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_peak import flops_by_the_book, matmul_peak, sheet, training_flops
-from gpu_sizes import Size, asked
-from gpu_turns import WARM_UP, train_in_turns
+from on_gpu.peak import flops_by_the_book, matmul_peak, sheet, training_flops
+from on_gpu.sizes import Size, asked
+from on_gpu.turns import WARM_UP, train_in_turns
 from row import Row, compared
 from trl import SFTConfig, SFTTrainer
 

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import gpu_models
-import gpu_sft
 import torch
-from gpu_sizes import SIZES, asked
+from on_gpu import models, sft
+from on_gpu.sizes import SIZES, asked
 from row import Row
 
 from rarecot.training import environment
@@ -27,10 +26,10 @@ def measured(args: Any, with_vllm: bool, device: str) -> Iterator[Row | str]:
     started = time.perf_counter()
     for name, stages, vllm in parts(args, with_vllm):
         with tempfile.TemporaryDirectory() as folder:
-            made = gpu_models.make(SIZES[name], Path(folder))
+            made = models.make(SIZES[name], Path(folder))
             if not with_vllm:  # it need not be imported
                 environment.prepare(asked("sft", SIZES[name], *made, 1, run_dir=Path(folder) / "none"))
-            import gpu_grpo  # TRL looks for vLLM now
+            from on_gpu import grpo  # TRL looks for vLLM now
 
             for stage in stages:
                 title = f"{stage}_{name}{'_vllm' if vllm else ''}"
@@ -40,9 +39,9 @@ def measured(args: Any, with_vllm: bool, device: str) -> Iterator[Row | str]:
                 print(f"{title} …", flush=True)
                 try:
                     if stage == "sft":
-                        yield from gpu_sft.rows(name, SIZES[name], made, args.steps, device)
+                        yield from sft.rows(name, SIZES[name], made, args.steps, device)
                     else:
-                        yield from gpu_grpo.rows(name, SIZES[name], made, args.rounds, vllm)
+                        yield from grpo.rows(name, SIZES[name], made, args.rounds, vllm)
                 except torch.cuda.OutOfMemoryError as error:
                     yield f"{title}: the GPU's memory does not hold both ({str(error).partition('. ')[0]})"
                 gc.collect()  # trainers refer to themselves
